@@ -1,0 +1,139 @@
+//! The keys of an operator by slot, and which of them changed since the last commit.
+
+use clickmill_columns::hash64;
+use hashbrown::HashTable;
+
+struct Key {
+    bytes: Box<[u8]>,
+    hash: u64,
+    /// The time of its latest event, or later.
+    last: i64,
+    dirty: bool,
+}
+
+#[derive(Default)]
+pub(crate) struct Keys {
+    table: HashTable<u32>,
+    keys: Vec<Option<Key>>,
+    free: Vec<u32>,
+    dirty: Vec<u32>,
+}
+
+impl Keys {
+    /// The slot of a key, a new one where it is not known.
+    pub fn slot(&mut self, key: &[u8]) -> u32 {
+        let hash = hash64(key);
+        let Keys { table, keys, free, .. } = self;
+        let of = |slot: u32| keys[slot as usize].as_ref();
+        if let Some(&slot) = table.find(hash, |&slot| of(slot).is_some_and(|known| *known.bytes == *key)) {
+            return slot;
+        }
+        let new = Some(Key { bytes: key.into(), hash, last: i64::MIN, dirty: false });
+        let slot = match free.pop() {
+            Some(slot) => {
+                keys[slot as usize] = new;
+                slot
+            }
+            None => {
+                keys.push(new);
+                keys.len() as u32 - 1
+            }
+        };
+        let of = |slot: u32| keys[slot as usize].as_ref();
+        table.insert_unique(hash, slot, |&slot| of(slot).map_or(0, |known| known.hash));
+        slot
+    }
+
+    /// An event at `time` has the key of the slot.
+    pub fn touch(&mut self, slot: u32, time: i64) {
+        if let Some(key) = &mut self.keys[slot as usize] {
+            key.last = key.last.max(time);
+            if !key.dirty {
+                key.dirty = true;
+                self.dirty.push(slot);
+            }
+        }
+    }
+
+    /// A key came back from the store: its last event was at `time` or before.
+    pub fn seen(&mut self, slot: u32, time: i64) {
+        if let Some(key) = &mut self.keys[slot as usize] {
+            key.last = key.last.max(time);
+        }
+    }
+
+    pub fn get(&self, slot: u32) -> &[u8] {
+        self.keys[slot as usize].as_ref().map_or(&[], |key| &key.bytes)
+    }
+
+    fn bucket_of(key: &Key, buckets: usize) -> usize {
+        (key.hash % buckets as u64) as usize
+    }
+
+    /// Slots that changed since [`Keys::clean`] and lie in none of the buckets `but`.
+    pub fn dirty(&self, buckets: usize, but: u64) -> Vec<u32> {
+        let outside = |slot: &u32| {
+            let key = self.keys[*slot as usize].as_ref();
+            key.is_some_and(|key| but >> Self::bucket_of(key, buckets) & 1 == 0)
+        };
+        self.dirty.iter().copied().filter(outside).collect()
+    }
+
+    pub fn bucket(&self, slot: u32, buckets: usize) -> usize {
+        self.keys[slot as usize].as_ref().map_or(0, |key| Self::bucket_of(key, buckets))
+    }
+
+    pub fn clean(&mut self) {
+        for slot in self.dirty.drain(..) {
+            if let Some(key) = &mut self.keys[slot as usize] {
+                key.dirty = false;
+            }
+        }
+    }
+
+    /// The slots of a bucket.
+    pub fn in_bucket(&self, bucket: usize, buckets: usize) -> Vec<u32> {
+        let here = |key: &Key| Self::bucket_of(key, buckets) == bucket;
+        let slots = self.keys.iter().enumerate();
+        slots.filter(|(_, key)| key.as_ref().is_some_and(here)).map(|(slot, _)| slot as u32).collect()
+    }
+
+    /// Forgets the clean keys of a bucket whose last event lies before `before`; their slots are free afterwards.
+    pub fn forget(&mut self, bucket: usize, buckets: usize, before: i64) -> Vec<u32> {
+        let mut gone = Vec::new();
+        for slot in self.in_bucket(bucket, buckets) {
+            let old = self.keys[slot as usize].as_ref().filter(|key| key.last < before && !key.dirty);
+            let Some(hash) = old.map(|key| key.hash) else { continue };
+            if let Ok(entry) = self.table.find_entry(hash, |&other| other == slot) {
+                entry.remove();
+            }
+            self.keys[slot as usize] = None;
+            self.free.push(slot);
+            gone.push(slot);
+        }
+        gone
+    }
+}
+
+pub(crate) fn bucket_of_key(key: &[u8], buckets: usize) -> usize {
+    (hash64(key) % buckets as u64) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_forgotten_key_frees_its_slot() {
+        let mut keys = Keys::default();
+        assert_eq!((keys.slot(b"a"), keys.slot(b"b"), keys.slot(b"a")), (0, 1, 0));
+        keys.touch(0, 5);
+        keys.touch(1, 50);
+        assert_eq!(keys.dirty(1, 0), [0, 1]);
+        assert!(keys.forget(0, 1, 10).is_empty(), "a dirty key stays");
+        keys.clean();
+        assert_eq!(keys.forget(0, 1, 10), [0]);
+        assert_eq!(keys.slot(b"c"), 0);
+        assert_eq!(keys.slot(b"b"), 1);
+    }
+}

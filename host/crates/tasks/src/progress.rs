@@ -1,0 +1,70 @@
+//! Counters that a person watches while the tasks run. Nothing depends on them.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+#[derive(Default)]
+pub struct Progress {
+    /// Records read, whether committed or not.
+    pub read: AtomicU64,
+    /// Bytes of their payloads.
+    pub bytes: AtomicU64,
+    /// Committed by this process.
+    pub records: AtomicU64,
+    pub events: AtomicU64,
+    pub dead_letters: AtomicU64,
+    pub skipped: AtomicU64,
+    pub commits: AtomicU64,
+    /// Documents acknowledged by the index, and those that wait for it.
+    pub documents: AtomicU64,
+    pub waiting: AtomicU64,
+    pub refused: AtomicU64,
+    pub take_overs: AtomicU64,
+    /// By optional field, how often its value could not be used.
+    unusable: Mutex<BTreeMap<String, u64>>,
+    trouble: Mutex<Option<String>>,
+    troubles: AtomicU64,
+}
+
+impl Progress {
+    pub fn add(counter: &AtomicU64, n: u64) {
+        counter.fetch_add(n, Relaxed);
+    }
+
+    pub fn set(counter: &AtomicU64, n: u64) {
+        counter.store(n, Relaxed);
+    }
+
+    pub fn get(counter: &AtomicU64) -> u64 {
+        counter.load(Relaxed)
+    }
+
+    pub fn unusable(&self, field: &str, n: u64) {
+        let mut fields = self.unusable.lock().unwrap_or_else(PoisonError::into_inner);
+        *fields.entry(field.to_owned()).or_default() += n;
+    }
+
+    pub fn unusable_fields(&self) -> BTreeMap<String, u64> {
+        self.unusable.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Something did not work and is being tried again.
+    pub fn trouble(&self, text: &str) {
+        Self::add(&self.troubles, 1);
+        let mut last = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.as_deref() != Some(text) {
+            tracing::warn!("{text}; trying again");
+            *last = Some(text.to_owned());
+        }
+    }
+
+    /// How often something was tried again.
+    pub fn troubles(&self) -> u64 {
+        Self::get(&self.troubles)
+    }
+}
