@@ -70,6 +70,8 @@ pub struct Bounds {
     pub documents: usize,
     /// Bytes of a dictionary after which it is made anew.
     pub dictionary: usize,
+    /// Bytes of a part of a block at most; fixed in the store.
+    pub part: usize,
     /// How often an idle task looks whether its row is still its own, and what it can tidy.
     pub look: Duration,
 }
@@ -87,6 +89,7 @@ impl Default for Bounds {
             waiting: 1_000_000,
             documents: 65_536,
             dictionary: 128 << 20,
+            part: crate::name::PART,
             look: Duration::from_secs(2),
         }
     }

@@ -16,8 +16,6 @@ pub enum Fault {
     StayAway,
     /// Rule 3: an owner that has nothing to do never reads its own row.
     NeverLooks,
-    /// Rule 1: reading starts at the committed offset of the group instead of the row's position.
-    KafkaPosition,
     /// Rule 1: the position is the last record instead of last + 1.
     Last,
     /// Rule 2: documents are indexed before the commit is known.
@@ -42,8 +40,6 @@ pub enum Fault {
     ChangeDropped,
     /// Rule 6: event rows and dead letters without the fence as timestamp.
     NoStamp,
-    /// Rule 6: a dead letter does not delete the event row.
-    NoUndo,
     /// Rule 6: a record on which a plugin failed is tried again under that fence.
     DeadThenEvent,
     /// Rule 6: whether a record is too late is judged again under that fence, after others have failed.
@@ -89,6 +85,11 @@ impl Planted {
     #[cfg(feature = "faults")]
     pub fn is(self, fault: Fault) -> bool {
         self.0 == Some(fault)
+    }
+
+    /// Faults after which a commit is cut anew although its compare-and-set was sent.
+    pub fn forgets_answers(self) -> bool {
+        self.is(Fault::ErrorIsNo) || self.is(Fault::OtherBytes)
     }
 
     #[cfg(not(feature = "faults"))]

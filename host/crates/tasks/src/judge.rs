@@ -44,7 +44,7 @@ pub(crate) struct Judge {
     /// The first row that is judged, and the fate of each from there on.
     from: usize,
     fates: Vec<Fate>,
-    pub letters: Vec<DeadLetter>,
+    letters: Vec<DeadLetter>,
     standing: Arc<Standing>,
     planted: Planted,
 }
@@ -181,6 +181,11 @@ impl Judge {
 
     pub fn skipped(&self) -> u64 {
         self.count(Fate::Skipped)
+    }
+
+    /// The records that are no events, and why.
+    pub fn letters(self) -> Vec<DeadLetter> {
+        self.letters
     }
 
     pub fn records(&self) -> u64 {

@@ -69,7 +69,7 @@ impl fmt::Display for BlockName {
     }
 }
 
-/// A part of a block, at most [`PART`] bytes.
+/// A part of a block; none is longer than the store's size of a part, by default [`PART`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PartName {
     pub block: BlockName,

@@ -10,7 +10,7 @@ use crate::{
     context::{Context, Ended, Pause},
     env::{Env, Store, Trouble},
     fault::Fault,
-    name::{BlockKind, BlockName, PART, PartName, TaskId},
+    name::{BlockKind, BlockName, PartName, TaskId},
     row::{BlockRef, Row},
 };
 
@@ -21,6 +21,8 @@ pub(crate) struct Owner<E: Env, R> {
     /// The row as it stands in the store: what the next compare-and-set compares.
     bytes: Vec<u8>,
     number: u32,
+    /// The commit that was the take-over.
+    taken_at: u64,
     /// Blocks of a cut that no compare-and-set has named yet.
     loose: Vec<BlockRef>,
 }
@@ -40,6 +42,7 @@ impl<E: Env, R: Row> Owner<E, R> {
                 Some(bytes) => R::decode(task, bytes)?,
                 None => R::default(),
             };
+            later(task, row.head().epoch, context.epoch)?;
             row.head_mut().fence += 1;
             row.head_mut().commit += 1;
             row.head_mut().epoch = context.epoch;
@@ -48,8 +51,15 @@ impl<E: Env, R: Row> Owner<E, R> {
                 false => context.env.random(),
             };
             renew(&mut row);
-            let mut owner =
-                Owner { context: context.clone(), task, row, bytes: Vec::new(), number: 0, loose: Vec::new() };
+            let mut owner = Owner {
+                context: context.clone(),
+                task,
+                taken_at: row.head().commit,
+                row,
+                bytes: Vec::new(),
+                number: 0,
+                loose: Vec::new(),
+            };
             let new = owner.row.encode();
             match owner.swap(old, new).await {
                 Ok(()) => break owner,
@@ -94,6 +104,16 @@ impl<E: Env, R: Row> Owner<E, R> {
         }
         self.bytes = new;
         Ok(())
+    }
+
+    /// Whether anything was committed since the take-over.
+    pub fn has_committed(&self) -> bool {
+        self.row.head().commit > self.taken_at
+    }
+
+    /// The version of documents where it counts from one at each take-over: a fault.
+    pub fn own_commits(&self) -> u64 {
+        self.row.head().commit - self.taken_at + 1
     }
 
     /// The next row, not yet committed: this one, with its commit counted up.
@@ -153,9 +173,10 @@ impl<E: Env, R: Row> Owner<E, R> {
         let block = BlockRef { name, length: content.len() as u64, hash: hash64(&content) };
         self.loose.push(block);
         let context = &self.context;
-        let parts = block.parts().map(|part| {
-            let from = part.part as usize * PART;
-            let bytes: Arc<[u8]> = content[from..content.len().min(from + PART)].into();
+        let size = context.bounds.part;
+        let parts = block.parts(size).map(|part| {
+            let from = part.part as usize * size;
+            let bytes: Arc<[u8]> = content[from..content.len().min(from + size)].into();
             async move { context.sure(|| context.env.store().put_part(part, bytes.clone())).await }
         });
         try_join_all(parts).await?;
@@ -174,7 +195,8 @@ impl<E: Env, R: Row> Owner<E, R> {
     }
 
     async fn delete(&self, blocks: &[BlockRef]) -> Result<(), Ended> {
-        let parts: Vec<PartName> = blocks.iter().flat_map(BlockRef::parts).collect();
+        let size = self.context.bounds.part;
+        let parts: Vec<PartName> = blocks.iter().flat_map(|block| block.parts(size)).collect();
         self.delete_parts(&parts).await
     }
 
@@ -191,7 +213,20 @@ impl<E: Env, R: Row> Owner<E, R> {
         let mut parts = self.context.sure(|| self.context.env.store().list_parts(self.task)).await?;
         let fence = self.row.head().fence;
         parts.retain(|part| (part.block.fence < fence || all) && !listed.contains(&part.block));
+        if self.context.planted.is(Fault::Unlisted) {
+            parts.retain(|part| part.block.kind != BlockKind::Change);
+        }
         self.delete_parts(&parts).await
+    }
+}
+
+/// A host with an older pipeline leaves alone what a newer one has begun: it may hold state that only the newer plugins read.
+pub(crate) fn later(task: TaskId, epoch: u32, own: u32) -> Result<(), Ended> {
+    match epoch > own {
+        true => Err(Ended::Failed(format!(
+            "{task} is at epoch {epoch} of the pipeline, this host at {own}: start it again with the newer settings"
+        ))),
+        false => Ok(()),
     }
 }
 
@@ -201,7 +236,8 @@ pub(crate) async fn read_block<E: Env>(
     block: &BlockRef,
 ) -> Result<Option<Vec<u8>>, Ended> {
     let store = context.env.store();
-    let parts = block.parts().map(|part| async move { context.sure(|| store.get_part(part)).await });
+    let size = context.bounds.part;
+    let parts = block.parts(size).map(|part| async move { context.sure(|| store.get_part(part)).await });
     let mut content = Vec::with_capacity(block.length as usize);
     for part in try_join_all(parts).await? {
         match part {

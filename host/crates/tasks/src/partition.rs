@@ -124,6 +124,11 @@ where
         Ok(partition)
     }
 
+    /// Whether anything was committed since the take-over.
+    pub fn has_committed(&self) -> bool {
+        self.owner.has_committed()
+    }
+
     /// Runs until the input ends, the host stops, or the row is lost.
     pub async fn run(&mut self, leave: &dyn Fn() -> bool) -> Result<(), Ended> {
         loop {
@@ -131,7 +136,7 @@ where
                 return self.finish(false).await;
             }
             if self.owner.row.outbox.len() >= self.context.bounds.outbox {
-                self.wait_for_shards().await?;
+                self.wait_for_shards(leave).await?;
                 continue;
             }
             self.read_ahead().await?;
@@ -315,6 +320,7 @@ where
         );
         match probe.advance(&mut batch, 0, 0, judge, true).await {
             Ok(_) => Ok(()),
+            Err(Failure::Ended(ended)) => Err(ended),
             Err(_) => Err(Ended::Plugin(format!("plugin `{}`: {message}; it fails without any record, too", plugin.0))),
         }
     }
@@ -338,17 +344,19 @@ where
     /// Sends event rows and dead letters on their way, and counts.
     async fn put(&mut self, worked: crate::work::Worked) -> Result<(), Ended> {
         let crate::work::Worked { events, judge, unusable } = worked;
-        self.cut.counters.records += judge.records();
-        self.cut.counters.events += judge.events();
-        self.cut.counters.skipped += judge.skipped();
-        let letters = judge.letters;
+        let (records, counted, skipped) = (judge.records(), judge.events(), judge.skipped());
+        // Without the judge the verdicts that stand are held once, and grow in place.
+        let letters = judge.letters();
+        self.cut.counters.records += records;
+        self.cut.counters.events += counted;
+        self.cut.counters.skipped += skipped;
         for letter in &letters {
             *self.cut.counters.dead_letters.entry(letter.reason.clone()).or_default() += 1;
             let again = match &*letter.reason {
                 "too-late" => self.context.planted.is(Fault::LateAgain),
                 _ => self.context.planted.is(Fault::DeadThenEvent),
             };
-            if !again && (letter.reason == "too-late" || letter.reason == PLUGIN_FAILURE) {
+            if !again {
                 Arc::make_mut(&mut self.standing).entry(letter.offset).or_insert_with(|| Verdict {
                     reason: letter.reason.clone(),
                     message: letter.message.clone(),
@@ -439,10 +447,11 @@ where
             row.position.log_content = Some(log.clone());
         }
         let due = self.weights.due(&row.state, context.bounds.changes);
-        partition_state::save(&mut self.work, &mut self.owner, &mut row, &due).await?;
-        prune(&mut row.state, context.planted);
+        // The delta first: saving may forget origins, and with them the numbers by which fresh groups are known.
         let (delta, shards) = partition_state::delta(&mut self.work).await?;
         let delta: Arc<[u8]> = delta.into();
+        partition_state::save(&mut self.work, &mut self.owner, &mut row, &due).await?;
+        prune(&mut row.state, context.planted);
         self.drop_passed(&mut row);
         let mut hand = Vec::new();
         if !shards.is_empty() {
@@ -475,7 +484,10 @@ where
         if context.planted.is(Fault::HandEarly) {
             hand_on(std::mem::take(&mut hand));
         }
-        self.owner.commit(row).await?;
+        match self.owner.commit(row).await {
+            Err(Ended::Plugin(_)) if context.planted.forgets_answers() => return self.go_back().await,
+            committed => committed?,
+        }
         hand_on(hand);
         self.reader.committed(next);
         let state = &self.owner.row.state;
@@ -551,14 +563,14 @@ where
     }
 
     /// The outbox is full: nothing is read until some shard has come further.
-    async fn wait_for_shards(&mut self) -> Result<(), Ended> {
+    async fn wait_for_shards(&mut self, leave: &dyn Fn() -> bool) -> Result<(), Ended> {
         let mut pause = Pause::default();
         loop {
             self.refresh_passed().await?;
             if self.can_drop() || self.cut.position.is_some() {
                 return self.commit(false).await;
             }
-            if self.context.exchange.stopping() {
+            if leave() || self.context.exchange.stopping() {
                 return Ok(());
             }
             self.owner.look().await?;

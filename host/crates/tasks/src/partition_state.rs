@@ -10,8 +10,8 @@ use crate::{
     keys::bucket_of_key,
     name::BlockKind,
     origins,
-    owner::{Owner, read_block},
-    row::{BlockRef, BucketSet, Change, PartitionRow},
+    owner::Owner,
+    row::{BucketSet, Change, PartitionRow},
     work::Work,
 };
 
@@ -81,16 +81,17 @@ async fn unlisted<E: Env>(work: &mut Work<E>, owner: &Owner<E, PartitionRow>) ->
     let context = work.context.clone();
     let parts = context.sure(|| context.env.store().list_parts(owner.task)).await?;
     let listed: Vec<_> = owner.row.state.listed().map(|block| block.name).collect();
-    for part in parts {
-        if part.block.kind == BlockKind::Change && !listed.contains(&part.block) && part.part == 0 {
-            let bytes = context.sure(|| context.env.store().get_part(part)).await?;
-            if let Some(bytes) = bytes {
-                let block =
-                    BlockRef { name: part.block, length: bytes.len() as u64, hash: clickmill_columns::hash64(&bytes) };
-                if let Some(content) = read_block(&context, &block).await? {
-                    apply(work, PartitionState::decode(&content)?, |_| true).await?;
-                }
-            }
+    for first in parts.iter().filter(|part| part.block.kind == BlockKind::Change && part.part == 0) {
+        if listed.contains(&first.block) {
+            continue;
+        }
+        let mut content = Vec::new();
+        for part in parts.iter().filter(|part| part.block == first.block) {
+            let bytes = context.sure(|| context.env.store().get_part(*part)).await?;
+            content.extend_from_slice(&bytes.unwrap_or_default());
+        }
+        if let Ok(state) = PartitionState::decode(&content) {
+            apply(work, state, |_| true).await?;
         }
     }
     Ok(())

@@ -179,6 +179,8 @@ impl Builder {
             for field in &enricher.info.outputs {
                 if let Some(&before) = self.current.get(&field.name) {
                     replaced.push((before, self.columns.len()));
+                    // What it was is told from what it becomes by number.
+                    self.intern(before);
                 }
                 self.add(field);
             }

@@ -45,16 +45,17 @@ pub struct Head {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BlockRef {
     pub name: BlockName,
-    /// Length of the whole block, which gives its number of parts.
+    /// Length of the whole block, in bytes; with the store's size of a part it gives the number of parts.
     pub length: u64,
     /// XXH3, 64 bits, of the whole block.
     pub hash: u64,
 }
 
 impl BlockRef {
-    pub fn parts(&self) -> impl Iterator<Item = PartName> + use<> {
+    /// Its parts, of at most `size` bytes each; an empty block has one.
+    pub fn parts(&self, size: usize) -> impl Iterator<Item = PartName> + use<> {
         let block = self.name;
-        let parts = (self.length as usize).div_ceil(crate::name::PART).max(1) as u32;
+        let parts = (self.length as usize).div_ceil(size).max(1) as u32;
         (0..parts).map(move |part| PartName { block, part })
     }
 }

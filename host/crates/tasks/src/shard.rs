@@ -14,13 +14,15 @@ use crate::{
     exchange::Delta,
     fault::Fault,
     name::{BlockKind, PartitionId, TaskId},
-    owner::{Owner, read_block},
+    owner::{Owner, later, read_block},
     progress::Progress,
     row::{BucketSet, Change, PartitionRow, Row, ShardRow},
     shard_state::{RollupWork, ShardWork},
     weights::{Weights, prune},
 };
 
+/// How many times the usual number of changes may lie beside the state of a metric that failed.
+const PIECES: usize = 8;
 /// Requests to the index under way at once.
 const REQUESTS: usize = 2;
 
@@ -102,6 +104,11 @@ impl<E: Env + 'static> Shard<E> {
         Ok(this)
     }
 
+    /// Whether anything was committed since the take-over.
+    pub fn has_committed(&self) -> bool {
+        self.owner.has_committed()
+    }
+
     /// Runs until the host stops or the row is lost.
     pub async fn run(&mut self, leave: &dyn Fn() -> bool) -> Result<(), Ended> {
         loop {
@@ -122,7 +129,9 @@ impl<E: Env + 'static> Shard<E> {
 
     fn has_news(&self, leaving: bool) -> bool {
         let settled = leaving || self.work.waiting() == 0 || self.since_commit() >= self.context.bounds.interval;
-        self.touched != 0 || self.merged.merged != self.owner.row.merged || (self.acknowledged > 0 && settled)
+        let (row, merged) = (&self.owner.row, &self.merged.merged);
+        let failed = !row.failed.is_empty() && self.work.failed().is_empty();
+        self.touched != 0 || *merged != row.merged || (self.acknowledged > 0 && settled) || failed
     }
 
     fn since_commit(&self) -> Duration {
@@ -191,6 +200,7 @@ impl<E: Env + 'static> Shard<E> {
             return Ok(());
         }
         if delta.commit > position {
+            later(TaskId::Partition(delta.partition), delta.epoch, self.context.epoch)?;
             let share = delta.block[delta.share].to_vec();
             self.merge(delta.partition, delta.commit, share).await?;
         }
@@ -218,6 +228,7 @@ impl<E: Env + 'static> Shard<E> {
             let TaskId::Partition(partition) = task else { continue };
             let Some(bytes) = context.sure(|| context.env.store().read_row(task)).await? else { continue };
             let row = PartitionRow::decode(task, &bytes)?;
+            later(task, row.outbox.last().map_or(0, |outgoing| outgoing.epoch), context.epoch)?;
             let mut whole = true;
             for outgoing in &row.outbox {
                 let Some((_, previous)) = outgoing.shards.iter().find(|(shard, _)| *shard == self.shard) else {
@@ -264,10 +275,8 @@ impl<E: Env + 'static> Shard<E> {
         change.thawed = self.work.take_thawed();
         row.cold = cold;
         row.merged = self.merged.merged.clone();
-        row.failed = self.work.failed();
         row.refused += std::mem::take(&mut self.refused);
-        let done = if context.planted.is(Fault::IndexedAhead) { n } else { n - 1 };
-        row.indexed = self.work.indexed(done);
+        row.indexed = self.work.indexed(n);
         if context.planted.is(Fault::IndexedAhead) {
             row.indexed.fill(n);
         }
@@ -276,19 +285,28 @@ impl<E: Env + 'static> Shard<E> {
             let block = self.owner.put(BlockKind::Change, change.encode()).await?;
             row.state.changes.push(Change { commit: n, block, buckets: touched });
         }
-        let due = match row.failed.is_empty() {
-            true => self.weights.due(&row.state, context.bounds.changes),
-            // A metric that failed has pieces in the changes that no base could hold.
-            false => Vec::new(),
-        };
-        for &bucket in &due {
+        let mut due = self.weights.due(&row.state, context.bounds.changes);
+        for place in 0..due.len() {
+            let bucket = due[place];
+            let Some(content) = self.work.base(bucket).await else {
+                due.truncate(place);
+                break;
+            };
             let mut base = Writer::default();
-            encode_all(&self.work.base(bucket).await?, &mut base);
+            encode_all(&content, &mut base);
             let block = self.owner.put(BlockKind::Base, base.0).await?;
             let as_of = if context.planted.is(Fault::BaseAhead) { n - 1 } else { n };
             row.state.bases.insert(bucket as u8, (block, as_of));
         }
         prune(&mut row.state, context.planted);
+        row.failed = self.work.failed();
+        if row.state.changes.len() > context.bounds.changes * PIECES {
+            return Err(Ended::Plugin(format!(
+                "shard {} merges no more until the metrics {} work again: too much lies beside their state",
+                self.shard,
+                row.failed.join(", ")
+            )));
+        }
         if context.planted.is(Fault::IndexFirst) {
             self.send().await?;
         }
@@ -394,10 +412,7 @@ impl<E: Env + 'static> Shard<E> {
             match evaluated {
                 Ok(columns) => fields.extend(planned.outputs.iter().cloned().zip(columns)),
                 Err(error) => {
-                    if metric.instance.take().is_some() {
-                        let text = format!("metric `{}` failed alone: {error}; its fields are null", planned.name);
-                        context.progress.trouble(&text);
-                    }
+                    metric.fail(&context, &error.to_string());
                     let valid = Validity::from_fn(slots.len(), |_| false);
                     let null = Column { data: Data::Integers(vec![0; slots.len()]), valid };
                     fields.extend(planned.outputs.iter().map(|field| (field.clone(), null.clone())));
@@ -405,7 +420,7 @@ impl<E: Env + 'static> Shard<E> {
             }
         }
         let version = match context.planted.is(Fault::Version) {
-            true => self.owner.row.head.commit - self.owner.row.head.fence + 1,
+            true => self.owner.own_commits(),
             false => self.owner.row.head.commit,
         };
         Ok(DocumentBatch {
@@ -447,6 +462,7 @@ impl<E: Env + 'static> Shard<E> {
                 }
                 Indexed::Refused(text) => {
                     self.refused += 1;
+                    done += 1;
                     Progress::add(&self.context.progress.refused, 1);
                     tracing::error!("the index refused a document for good: {text}");
                 }
@@ -455,7 +471,7 @@ impl<E: Env + 'static> Shard<E> {
             info.waiting = if info.changed <= version || old_ack { 0 } else { version + 1 };
         }
         work.waiting.retain(|&slot| work.infos[slot as usize].waiting > 0);
-        self.acknowledged += done.max(1);
+        self.acknowledged += done;
         Progress::add(&self.context.progress.documents, done);
     }
 }

@@ -133,7 +133,7 @@ impl<E: Env> ShardWork<E> {
             }
             let (slot, _) = work.groups.slot(saved.starts[entry], number);
             let changed = saved.changed.get(entry).map_or(commit, |&commit| commit as u64);
-            work.change(slot, changed);
+            work.note(slot, changed);
             slots.push(slot);
             entries.push(entry);
         }
@@ -156,7 +156,7 @@ impl<E: Env> ShardWork<E> {
                 slots.push(slot);
             }
         }
-        work.forget(&slots).await;
+        work.forget(&context, &slots).await;
         Ok(())
     }
 
@@ -247,6 +247,10 @@ impl<E: Env> ShardWork<E> {
     pub async fn freeze(&mut self, horizon: i64, commit: u64) -> Result<(Vec<GroupSlots>, BucketSet, i64), Ended> {
         let (context, buckets) = self.bounds();
         let (mut frozen, mut touched, mut cold) = (Vec::new(), 0, self.cold);
+        if !self.thawed.is_empty() {
+            // A commit that brings groups back takes none away: read again, it would have to say which came first.
+            return Ok((frozen, touched, cold));
+        }
         let unindexed = context.planted.is(Fault::FrozenUnindexed);
         for rollup in 0..self.rollups.len() {
             for window in 0..self.rollups[rollup].windows.len() {
@@ -275,7 +279,10 @@ impl<E: Env> ShardWork<E> {
                     }
                 }
                 for slot in slots {
-                    frozen.push(self.freeze_one(rollup, window, slot, commit).await?);
+                    match self.freeze_one(rollup, window, slot, commit).await? {
+                        Some(gone) => frozen.push(gone),
+                        None => break,
+                    }
                 }
             }
         }
@@ -289,9 +296,9 @@ impl<E: Env> ShardWork<E> {
         window: usize,
         slot: u32,
         commit: u64,
-    ) -> Result<GroupSlots, Ended> {
+    ) -> Result<Option<GroupSlots>, Ended> {
         let (context, _) = self.bounds();
-        let saved = self.saved(rollup, window, &[slot]).await?;
+        let Some(saved) = self.saved(rollup, window, &[slot]).await else { return Ok(None) };
         if let Some(group) = self.rollups[rollup].windows[window].groups.get(slot) {
             let name = self.cell_name(rollup, window, group);
             let mut cell = clickmill_columns::Writer::default();
@@ -300,8 +307,8 @@ impl<E: Env> ShardWork<E> {
             let store = context.env.store();
             context.sure(|| store.freeze(self.shard, name.bytes(), stamp, &cell.0)).await?;
         }
-        self.rollups[rollup].windows[window].forget(&[slot]).await;
-        Ok(GroupSlots { states: Vec::new(), ..saved })
+        self.rollups[rollup].windows[window].forget(&context, &[slot]).await;
+        Ok(Some(GroupSlots { states: Vec::new(), ..saved }))
     }
 
     /// The name of a group's cell, the same for whatever order of rollups and windows in the settings.
@@ -313,8 +320,8 @@ impl<E: Env> ShardWork<E> {
         Tuple::new([Some(plan.name.as_bytes()), Some(window), Some(&start[..]), Some(tuple)])
     }
 
-    /// Groups of one window, whole.
-    async fn saved(&mut self, rollup: usize, window: usize, slots: &[u32]) -> Result<GroupSlots, Ended> {
+    /// Groups of one window, whole; none where a metric has failed or fails in it: that metric fails alone.
+    async fn saved(&mut self, rollup: usize, window: usize, slots: &[u32]) -> Option<GroupSlots> {
         let plan = self.context.plan.clone();
         let RollupWork { tuples, windows } = &mut self.rollups[rollup];
         let work = &mut windows[window];
@@ -333,16 +340,19 @@ impl<E: Env> ShardWork<E> {
         }
         for metric in &mut work.metrics {
             let planned = &plan.metrics[metric.number];
-            let failed = || Ended::Plugin(format!("metric `{}` failed in {}", planned.name, self.shard));
-            let instance = metric.instance.as_mut().ok_or_else(failed)?;
-            let states = instance.save(slots).await.map_err(|error| blameless(&planned.name, error))?;
-            saved.states.push((planned.state_version, states));
+            match metric.instance.as_mut()?.save(slots).await {
+                Ok(states) => saved.states.push((planned.state_version, states)),
+                Err(error) => {
+                    metric.fail(&self.context, &error.to_string());
+                    return None;
+                }
+            }
         }
-        Ok(saved)
+        Some(saved)
     }
 
-    /// A bucket's whole content.
-    pub async fn base(&mut self, bucket: usize) -> Result<Vec<GroupSlots>, Ended> {
+    /// A bucket's whole content; none where a metric has failed, for its state is then in pieces that no base can hold.
+    pub async fn base(&mut self, bucket: usize) -> Option<Vec<GroupSlots>> {
         let (_, buckets) = self.bounds();
         let mut all = Vec::new();
         for rollup in 0..self.rollups.len() {
@@ -361,7 +371,7 @@ impl<E: Env> ShardWork<E> {
                 }
             }
         }
-        Ok(all)
+        Some(all)
     }
 
     pub fn take_thawed(&mut self) -> Vec<GroupSlots> {
@@ -379,7 +389,8 @@ impl<E: Env> ShardWork<E> {
         names
     }
 
-    /// For each bucket, the commit up to which the index has every document, at most `done`.
+    /// For each bucket, the commit up to which the index has every document, at most `done`: the commit that is being cut, whose
+    /// own changes wait.
     pub fn indexed(&self, done: u64) -> Vec<u64> {
         let (_, buckets) = self.bounds();
         let mut indexed = vec![done; buckets];
@@ -402,9 +413,11 @@ impl<E: Env> ShardWork<E> {
         self.rollups.iter().flat_map(|rollup| &rollup.windows).map(|window| window.waiting.len()).sum()
     }
 
-    /// After a take-over: documents of changes that the row does not say are indexed wait; the others do not.
+    /// After a take-over: documents of changes that the row does not say are indexed wait; the others do not. Where a metric had
+    /// failed, all of them wait, for they were sent without its fields.
     pub fn redo(&mut self, row: &ShardRow) {
         let (_, buckets) = self.bounds();
+        let all = !row.failed.is_empty();
         for RollupWork { tuples, windows } in &mut self.rollups {
             for window in windows {
                 window.waiting.clear();
@@ -413,7 +426,7 @@ impl<E: Env> ShardWork<E> {
                     let indexed = row.indexed.get(tuples.bucket(group.tuple, buckets)).copied().unwrap_or(0);
                     let info = &mut window.infos[slot as usize];
                     info.sent = 0;
-                    info.waiting = if info.changed > indexed || indexed == 0 { info.changed.max(1) } else { 0 };
+                    info.waiting = if info.changed > indexed || indexed == 0 || all { info.changed.max(1) } else { 0 };
                     if info.waiting > 0 {
                         window.waiting.push(slot);
                     }
@@ -427,20 +440,26 @@ impl<E: Env> ShardWork<E> {
 const FREEZE: usize = 1000;
 
 impl<E: Env> WindowWork<E> {
-    /// A change at `commit`: its document waits.
-    fn change(&mut self, slot: u32, commit: u64) {
+    /// A group that came back: it was changed last at `commit`.
+    fn note(&mut self, slot: u32, commit: u64) {
         if self.infos.len() <= slot as usize {
             self.infos.resize(slot as usize + 1, Info::default());
         }
         let info = &mut self.infos[slot as usize];
         info.changed = info.changed.max(commit);
+    }
+
+    /// A change at `commit`: its document waits.
+    fn change(&mut self, slot: u32, commit: u64) {
+        self.note(slot, commit);
+        let info = &mut self.infos[slot as usize];
         if info.waiting == 0 {
             info.waiting = commit.max(1);
             self.waiting.push(slot);
         }
     }
 
-    async fn forget(&mut self, slots: &[u32]) {
+    async fn forget(&mut self, context: &Context<E>, slots: &[u32]) {
         for &slot in slots {
             self.groups.remove(slot);
             self.infos[slot as usize] = Info::default();
@@ -448,10 +467,22 @@ impl<E: Env> WindowWork<E> {
         self.waiting.retain(|slot| !slots.contains(slot));
         for metric in &mut self.metrics {
             if let Some(instance) = &mut metric.instance
-                && instance.clear(slots).await.is_err()
+                && let Err(error) = instance.clear(slots).await
             {
-                metric.instance = None;
+                metric.fail(context, &error.to_string());
             }
+        }
+    }
+}
+
+impl<E: Env> MetricWork<E> {
+    /// It failed where no record is to blame: the others go on without it.
+    pub fn fail(&mut self, context: &Context<E>, error: &str) {
+        if self.instance.take().is_some() {
+            let name = &context.plan.metrics[self.number].name;
+            context.progress.trouble(&format!(
+                "metric `{name}` failed alone: {error}; its fields are null until the shard is taken over again"
+            ));
         }
     }
 }
@@ -483,11 +514,7 @@ async fn merge_states<E: Env>(
             false => Err(format!("its state has version {version}, newer than its own")),
         };
         if let Err(error) = merged {
-            let name = &planned.name;
-            context.progress.trouble(&format!(
-                "metric `{name}` failed alone: {error}; its fields are null until another version takes its state"
-            ));
-            metric.instance = None;
+            metric.fail(context, &error);
         }
     }
 }

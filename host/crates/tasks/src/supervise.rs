@@ -30,7 +30,11 @@ where
     let mut again = Again::default();
     loop {
         let ended = match Partition::take_over(context.clone(), id, beginning).await {
-            Ok(mut partition) => partition.run(leave).await,
+            Ok(mut partition) => {
+                let ended = partition.run(leave).await;
+                again.went_well(partition.has_committed());
+                ended
+            }
             Err(ended) => Err(ended),
         };
         if again.after(&context, ended, alone, leave).await? {
@@ -48,7 +52,11 @@ pub async fn run_shard<E: Env + 'static>(
     let mut again = Again::default();
     loop {
         let ended = match Shard::take_over(context.clone(), shard).await {
-            Ok(mut shard) => shard.run(leave).await,
+            Ok(mut shard) => {
+                let ended = shard.run(leave).await;
+                again.went_well(shard.has_committed());
+                ended
+            }
             Err(ended) => Err(ended),
         };
         if again.after(&context, ended, false, leave).await? {
@@ -64,6 +72,13 @@ struct Again {
 }
 
 impl Again {
+    /// A commit was made since the last take-over: what went wrong before is over.
+    fn went_well(&mut self, committed: bool) {
+        if committed {
+            *self = Again::default();
+        }
+    }
+
     /// Whether the task is over; else it is to be taken over again, after a pause.
     async fn after<E: Env>(
         &mut self,

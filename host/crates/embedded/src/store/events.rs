@@ -1,0 +1,281 @@
+//! The event rows of one partition on their way into Parquet: a thread that encodes them as they come and has a file ready when
+//! the partition commits.
+//!
+//! A record may be put twice under one fence, and may turn from event to dead letter; a file whose rows this touches is made
+//! anew before it is listed, so that every file holds each event once and no dead letter.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+    sync::{Arc, mpsc},
+    thread,
+};
+
+use bytes::Bytes;
+use clickmill_columns::{Column, Data, Kind};
+use clickmill_tasks::{batch::EventBatch, env::Trouble, name::PartitionId};
+use futures_channel::oneshot;
+use parquet::errors::ParquetError;
+
+use super::{Stats, database::EventFile};
+use crate::{
+    folder::io_trouble,
+    table::{Plain, Scan, Sealed, Spec, TableError, TableWriter, sync_folder},
+};
+
+/// Columns of every file of events before the stored ones.
+pub const PLACE: [&str; 3] = ["partition", "log", "offset"];
+
+enum Message {
+    Events(Box<EventBatch>, oneshot::Sender<Result<(), Trouble>>),
+    /// Offsets under a fence that are dead letters, whatever was put before.
+    Dead(u64, Vec<i64>),
+    /// Files of this fence are wanted, those of lower ones are not any more.
+    Finish(Option<u64>, oneshot::Sender<Result<Vec<EventFile>, Trouble>>),
+    /// These files are listed now.
+    Listed(Vec<String>),
+}
+
+/// Speaks to the thread, which ends with it.
+#[derive(Clone)]
+pub struct EventLog(mpsc::Sender<Message>);
+
+impl EventLog {
+    pub fn start(folder: PathBuf, partition: PartitionId, stats: Arc<Stats>) -> Result<EventLog, Trouble> {
+        let (sender, queue) = mpsc::channel();
+        let log = Log { folder, partition, stats, open: None, ready: Vec::new(), plain: Plain::new(), number: 0 };
+        let spawned = thread::Builder::new().name(format!("events {partition}")).spawn(move || log.serve(&queue));
+        spawned.map_err(|error| Trouble::Final(format!("cannot start a thread: {error}")))?;
+        Ok(EventLog(sender))
+    }
+
+    /// The answer comes when the batch is encoded.
+    pub fn put(&self, batch: EventBatch) -> oneshot::Receiver<Result<(), Trouble>> {
+        let (sender, receiver) = oneshot::channel();
+        // Where the thread is gone, so is the answer's sender, and the receiver knows.
+        let _ = self.0.send(Message::Events(Box::new(batch), sender));
+        receiver
+    }
+
+    pub fn dead(&self, fence: u64, offsets: Vec<i64>) {
+        let _ = self.0.send(Message::Dead(fence, offsets));
+    }
+
+    pub async fn finish(&self, fence: Option<u64>) -> Result<Vec<EventFile>, Trouble> {
+        let (sender, receiver) = oneshot::channel();
+        let _ = self.0.send(Message::Finish(fence, sender));
+        receiver.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    pub fn listed(&self, names: Vec<String>) {
+        let _ = self.0.send(Message::Listed(names));
+    }
+}
+
+pub fn gone() -> Trouble {
+    Trouble::Final("the thread that writes events has ended".into())
+}
+
+/// A file that rows are appended to.
+struct Open {
+    writer: TableWriter,
+    fence: u64,
+    first: i64,
+    last: i64,
+    /// Whether an offset came that was not greater than those before.
+    disorder: bool,
+    dead: BTreeSet<i64>,
+}
+
+/// A file that is whole, and not listed yet.
+struct Ready {
+    sealed: Sealed,
+    file: EventFile,
+    stored: bool,
+}
+
+struct Log {
+    folder: PathBuf,
+    partition: PartitionId,
+    stats: Arc<Stats>,
+    open: Option<Open>,
+    ready: Vec<Ready>,
+    plain: Plain,
+    number: u32,
+}
+
+impl Log {
+    fn serve(mut self, queue: &mpsc::Receiver<Message>) {
+        while let Ok(message) = queue.recv() {
+            match message {
+                Message::Events(batch, reply) => {
+                    let put = self.put(&batch).map_err(|error| broken(self.partition, &error));
+                    // The batch keeps its payloads alive: let them go before the task is told that there is room.
+                    drop(batch);
+                    drop(reply.send(put));
+                }
+                Message::Dead(fence, offsets) => self.dead(fence, &offsets),
+                Message::Finish(fence, reply) => drop(reply.send(self.finish(fence))),
+                Message::Listed(names) => self.ready.retain(|ready| !names.contains(&ready.file.name)),
+            }
+        }
+    }
+
+    fn put(&mut self, batch: &EventBatch) -> Result<(), ParquetError> {
+        let (Some(&first), Some(&last)) = (batch.offsets.first(), batch.offsets.last()) else { return Ok(()) };
+        let specs = specs(batch);
+        if self.open.as_ref().is_some_and(|open| open.fence != batch.fence || open.writer.specs() != specs) {
+            self.seal()?;
+        }
+        let open = match &mut self.open {
+            Some(open) => open,
+            none => {
+                let writer = TableWriter::new(&specs, &self.plain)?;
+                let (fence, dead) = (batch.fence, BTreeSet::new());
+                none.insert(Open { writer, fence, first, last: i64::MIN, disorder: false, dead })
+            }
+        };
+        open.disorder |= first <= open.last;
+        open.first = open.first.min(first);
+        open.last = open.last.max(last);
+        let rows = batch.offsets.len();
+        let writer = &mut open.writer;
+        writer.integers(0, std::iter::repeat_n(self.partition.partition.into(), rows));
+        writer.integers(1, std::iter::repeat_n(self.partition.log.into(), rows));
+        writer.integers(2, batch.offsets.iter().copied());
+        for (number, stored) in batch.columns.iter().enumerate() {
+            writer.column(PLACE.len() + number, &stored.column, &batch.rows);
+        }
+        writer.appended(rows)
+    }
+
+    fn dead(&mut self, fence: u64, offsets: &[i64]) {
+        if let Some(open) = self.open.as_mut().filter(|open| open.fence == fence) {
+            open.dead.extend(offsets.iter().filter(|&&offset| offset >= open.first && offset <= open.last));
+        }
+        for ready in self.ready.iter_mut().filter(|ready| ready.file.fence == fence) {
+            let (first, last) = (ready.file.first, ready.file.last);
+            let dead: BTreeSet<i64> = offsets.iter().copied().filter(|&o| o >= first && o <= last).collect();
+            if !dead.is_empty()
+                && let Ok(again) = rewrite(&ready.sealed, &dead, &mut self.plain)
+            {
+                ready.file.rows = again.rows;
+                ready.file.bytes = again.bytes.len() as u64;
+                ready.sealed = again;
+                ready.stored = false;
+            }
+        }
+    }
+
+    /// Makes a whole file of what is open.
+    fn seal(&mut self) -> Result<(), ParquetError> {
+        let Some(open) = self.open.take() else { return Ok(()) };
+        let Open { writer, fence, first, last, disorder, dead } = open;
+        let columns = describe(writer.specs());
+        let mut sealed = writer.seal(&mut self.plain)?;
+        if disorder || !dead.is_empty() {
+            sealed = rewrite(&sealed, &dead, &mut self.plain)?;
+        }
+        let PartitionId { partition, log } = self.partition;
+        let name = format!("{partition:05}-{log}-{fence:08}-{first:012}-{}.parquet", self.number);
+        self.number += 1;
+        let (rows, bytes) = (sealed.rows, sealed.bytes.len() as u64);
+        let file = EventFile { name, partition: self.partition, fence, first, last, rows, bytes, columns };
+        self.ready.push(Ready { sealed, file, stored: false });
+        Ok(())
+    }
+
+    fn finish(&mut self, fence: Option<u64>) -> Result<Vec<EventFile>, Trouble> {
+        let late = |of: u64| fence.is_some_and(|fence| of < fence);
+        self.open.take_if(|open| late(open.fence));
+        for ready in self.ready.extract_if(.., |ready| late(ready.file.fence)) {
+            // Never listed: where it stays, opening the store removes it.
+            let _ = fs::remove_file(self.folder.join(&ready.file.name));
+        }
+        self.seal().map_err(|error| broken(self.partition, &error))?;
+        self.ready.retain(|ready| ready.sealed.rows > 0);
+        let mut stored = false;
+        for ready in self.ready.iter_mut().filter(|ready| !ready.stored) {
+            let path = self.folder.join(&ready.file.name);
+            ready.sealed.store(&path).map_err(table_trouble)?;
+            ready.stored = true;
+            stored = true;
+            self.stats.event_file(ready.sealed.rows, ready.sealed.bytes.len() as u64);
+        }
+        if stored {
+            sync_folder(&self.folder).map_err(table_trouble)?;
+            self.stats.synced();
+        }
+        Ok(self.ready.iter().map(|ready| ready.file.clone()).collect())
+    }
+}
+
+/// The columns of a file for this batch.
+fn specs(batch: &EventBatch) -> Vec<Spec> {
+    let place = PLACE.map(|name| Spec::new(name, Kind::Integer, false));
+    let stored = batch.columns.iter().map(|stored| Spec::new(&stored.field.name, stored.field.kind, true));
+    place.into_iter().chain(stored).collect()
+}
+
+/// Columns as JSON, in their order: equal for files that can be merged.
+pub fn describe(specs: &[Spec]) -> String {
+    let names: Vec<(&str, Kind)> = specs.iter().map(|spec| (&*spec.name, spec.kind)).collect();
+    serde_json::to_string(&names).unwrap_or_default()
+}
+
+/// The file without the dead, and of each offset the row that was put last.
+fn rewrite(sealed: &Sealed, dead: &BTreeSet<i64>, plain: &mut Plain) -> Result<Sealed, ParquetError> {
+    let external = |error: TableError| ParquetError::General(error.to_string());
+    let all = |bytes: &Bytes| Scan::of(bytes.clone());
+    let mut newest = BTreeMap::new();
+    let mut number = 0u64;
+    for rows in all(&sealed.bytes)? {
+        let rows = rows.map_err(external)?;
+        for row in 0..rows.rows {
+            newest.insert(offset(&rows.columns, row), number);
+            number += 1;
+        }
+    }
+    let scan = all(&sealed.bytes)?;
+    let mut writer = TableWriter::new(scan.specs(), plain)?;
+    let mut number = 0;
+    for rows in scan {
+        let rows = rows.map_err(external)?;
+        let mut kept = Vec::with_capacity(rows.rows);
+        for row in 0..rows.rows {
+            let offset = offset(&rows.columns, row);
+            if newest.get(&offset) == Some(&number) && !dead.contains(&offset) {
+                kept.push(row as u32);
+            }
+            number += 1;
+        }
+        for (place, column) in rows.columns.iter().enumerate() {
+            writer.column(place, column, &kept);
+        }
+        writer.appended(kept.len())?;
+    }
+    writer.seal(plain)
+}
+
+fn offset(columns: &[Column], row: usize) -> i64 {
+    match columns.get(2).map(|column| &column.data) {
+        Some(Data::Integers(offsets)) => offsets[row],
+        _ => -1,
+    }
+}
+
+/// Encoding in memory fails only by a defect of ours.
+fn broken(partition: PartitionId, error: &ParquetError) -> Trouble {
+    Trouble::Final(format!("cannot encode the events of partition {partition}: {error}"))
+}
+
+pub fn table_trouble(error: TableError) -> Trouble {
+    match error {
+        TableError::Io { path, error } => io_trouble("write", &path, &error),
+        TableError::Parquet { path, error } => {
+            let path: &Path = &path;
+            Trouble::Final(format!("{} is damaged: {error}", path.display()))
+        }
+    }
+}

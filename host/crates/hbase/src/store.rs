@@ -1,0 +1,230 @@
+//! The store over the tables. One cell a task row, one cell a part, one cell a field of an event.
+
+use std::{rc::Rc, sync::Arc};
+
+use clickmill_settings::Hbase;
+use clickmill_tasks::{
+    batch::{DeadLetter, EventBatch},
+    env::{Store, Trouble},
+    name::{PartName, TaskId},
+};
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use hbase_thrift::hbase::{BatchMutation, THbaseSyncClient, TRowResult};
+
+use crate::{
+    cells,
+    connection::Client,
+    keys::{self, Cold},
+    mutations::{calls, delete, put, row, scan},
+    pool::Pool,
+    read::letter_cells,
+    tables::{Tables, ensure},
+};
+
+/// The cell of a task row, of a part and of a cold group.
+const VALUE: &[u8] = b"s:v";
+/// The group itself, where its key bears only a hash.
+const GROUP: &[u8] = b"s:g";
+/// Only keys are wanted: one cell a row, without its value.
+const KEYS_ONLY: &str = "FirstKeyOnlyFilter() AND KeyOnlyFilter()";
+const SCAN_ROWS: i32 = 1000;
+
+/// The store in HBase. Several hosts may use it at once.
+pub struct HbaseStore {
+    pool: Pool,
+    tables: Tables,
+    /// Calls in flight of one batch.
+    parallel: usize,
+}
+
+impl HbaseStore {
+    /// Connects, makes the tables where they are absent and checks them where they are not. Fails with a passing trouble
+    /// where the gateway does not answer, with a final one where a table is not ours to use.
+    pub async fn open(settings: &Hbase) -> Result<HbaseStore, Trouble> {
+        let (pool, tables) = (Pool::new(settings)?, Tables::new(&settings.table));
+        ensure(&pool, &tables).await?;
+        Ok(HbaseStore { pool, tables, parallel: 2 * settings.connections.max(1) })
+    }
+
+    /// Sends calls, a few at a time, until all are acknowledged or one is not.
+    async fn send(
+        &self,
+        doing: &'static str,
+        table: &[u8],
+        timestamp: i64,
+        rows: impl Iterator<Item = BatchMutation>,
+    ) -> Result<(), Trouble> {
+        let mut flying = FuturesUnordered::new();
+        for call in calls(rows) {
+            if flying.len() == self.parallel {
+                flying.next().await.transpose()?;
+            }
+            let table = table.to_vec();
+            flying.push(self.pool.call(doing, move |client| {
+                client.mutate_rows_ts(table, call, timestamp, Default::default())
+            }));
+        }
+        while flying.next().await.transpose()?.is_some() {}
+        Ok(())
+    }
+
+    async fn value(&self, doing: &'static str, key: Vec<u8>) -> Result<Option<Vec<u8>>, Trouble> {
+        let table = self.tables.state.clone();
+        let cells =
+            self.pool.call(doing, move |client| client.get(table, key, VALUE.to_vec(), Default::default()));
+        Ok(cells.await?.into_iter().next().map(|cell| cell.value.unwrap_or_default()))
+    }
+
+    async fn rows(
+        &self,
+        doing: &'static str,
+        prefix: Vec<u8>,
+        columns: Option<Vec<Vec<u8>>>,
+        filter: Option<&'static str>,
+    ) -> Result<Vec<TRowResult>, Trouble> {
+        let table = self.tables.state.clone();
+        self.pool.call(doing, move |client| scan_prefix(client, table, prefix, columns, filter)).await
+    }
+
+    async fn keys(&self, doing: &'static str, prefix: Vec<u8>) -> Result<Vec<Vec<u8>>, Trouble> {
+        let rows = self.rows(doing, prefix, None, Some(KEYS_ONLY)).await?;
+        Ok(rows.into_iter().filter_map(|row| row.row).collect())
+    }
+}
+
+fn scan_prefix(
+    client: &mut Client,
+    table: Vec<u8>,
+    prefix: Vec<u8>,
+    columns: Option<Vec<Vec<u8>>>,
+    filter: Option<&str>,
+) -> thrift::Result<Vec<TRowResult>> {
+    let end = keys::behind(&prefix);
+    let scanner =
+        client.scanner_open_with_scan(table, scan(prefix, end, columns, filter), Default::default())?;
+    let mut all = Vec::new();
+    loop {
+        let mut rows = client.scanner_get_list(scanner, SCAN_ROWS)?;
+        if rows.is_empty() {
+            client.scanner_close(scanner)?;
+            return Ok(all);
+        }
+        all.append(&mut rows);
+    }
+}
+
+/// A fence or commit as a timestamp.
+fn timestamp(number: u64) -> Result<i64, Trouble> {
+    i64::try_from(number).map_err(|_| Trouble::Final(format!("the number {number} is no timestamp of HBase")))
+}
+
+impl Store for HbaseStore {
+    async fn read_row(&self, task: TaskId) -> Result<Option<Vec<u8>>, Trouble> {
+        self.value("reading a task's row", keys::task_row(task)).await
+    }
+
+    async fn swap_row(&self, task: TaskId, old: Option<&[u8]>, new: &[u8]) -> Result<bool, Trouble> {
+        // To HBase an empty value and none are the same.
+        if new.is_empty() || old.is_some_and(<[u8]>::is_empty) {
+            return Err(Trouble::Final(format!("the row of {task} would be empty")));
+        }
+        let (table, key) = (self.tables.state.clone(), keys::task_row(task));
+        let (old, new) = (old.unwrap_or_default().to_vec(), put(VALUE, new.to_vec()));
+        let swapped = self.pool.call("swapping a task's row", move |client| {
+            client.check_and_put(table, key, VALUE.to_vec(), old, new, Default::default())
+        });
+        swapped.await
+    }
+
+    async fn tasks(&self) -> Result<Vec<TaskId>, Trouble> {
+        let keys = self.keys("listing the tasks", keys::ROWS.to_vec()).await?;
+        Ok(keys.iter().filter_map(|key| keys::task_of_row(key)).collect())
+    }
+
+    async fn put_part(&self, name: PartName, bytes: Arc<[u8]>) -> Result<(), Trouble> {
+        let (table, key) = (self.tables.state.clone(), keys::part(name));
+        let at = timestamp(name.block.fence)?;
+        let written = self.pool.call("writing a block", move |client| {
+            client.mutate_row_ts(table, key, vec![put(VALUE, bytes.to_vec())], at, Default::default())
+        });
+        written.await
+    }
+
+    async fn get_part(&self, name: PartName) -> Result<Option<Arc<[u8]>>, Trouble> {
+        Ok(self.value("reading a block", keys::part(name)).await?.map(Arc::from))
+    }
+
+    async fn list_parts(&self, task: TaskId) -> Result<Vec<PartName>, Trouble> {
+        let keys = self.keys("listing blocks", keys::task_parts(task)).await?;
+        Ok(keys.iter().filter_map(|key| keys::part_of(key)).collect())
+    }
+
+    async fn delete_parts(&self, names: &[PartName]) -> Result<(), Trouble> {
+        // A delete hides what is at and below its timestamp, and names never recur.
+        let newest = names.iter().map(|name| name.block.fence).max().unwrap_or_default();
+        let rows = names.iter().map(|name| row(keys::part(*name), vec![delete(VALUE)]));
+        self.send("deleting blocks", &self.tables.state, timestamp(newest)?, rows).await
+    }
+
+    async fn put_events(&self, batch: Rc<EventBatch>) -> Result<(), Trouble> {
+        let column =
+            |field: &clickmill_columns::Field| format!("{}:{}", field.family.name(), field.name).into_bytes();
+        let names: Vec<Vec<u8>> = batch.columns.iter().map(|stored| column(&stored.field)).collect();
+        let rows = batch.offsets.iter().zip(&batch.rows).map(|(&offset, &at)| {
+            let cells = batch.columns.iter().zip(&names).filter_map(|(stored, name)| {
+                Some(put(name, cells::text(stored.field.kind, &stored.column, at as usize)?))
+            });
+            row(keys::event(batch.partition, offset), cells.collect())
+        });
+        self.send("writing events", &self.tables.events, timestamp(batch.fence)?, rows).await
+    }
+
+    async fn put_dead_letters(&self, letters: Rc<[DeadLetter]>) -> Result<(), Trouble> {
+        for same in letters.chunk_by(|a, b| a.fence == b.fence) {
+            let at = timestamp(same[0].fence)?;
+            let rows = same
+                .iter()
+                .map(|letter| row(keys::event(letter.partition, letter.offset), letter_cells(letter)));
+            self.send("writing dead letters", &self.tables.dead_letters, at, rows).await?;
+            let families = clickmill_columns::Family::ALL.map(|family| family.name().as_bytes());
+            let rows = same.iter().map(|letter| {
+                let deletes = families.iter().map(|family| delete(family)).collect();
+                row(keys::event(letter.partition, letter.offset), deletes)
+            });
+            self.send("deleting events that became dead letters", &self.tables.events, at, rows).await?;
+        }
+        Ok(())
+    }
+
+    async fn freeze(&self, shard: u32, group: &[u8], commit: u64, value: &[u8]) -> Result<(), Trouble> {
+        let (table, at, value) = (self.tables.state.clone(), timestamp(commit)?, put(VALUE, value.to_vec()));
+        let (key, cells) = match keys::cold(shard, group) {
+            Cold::Plain(key) => (key, vec![value]),
+            Cold::Hashed(key) => (key, vec![value, put(GROUP, group.to_vec())]),
+        };
+        let written = self.pool.call("writing a cold group", move |client| {
+            client.mutate_row_ts(table, key, cells, at, Default::default())
+        });
+        written.await
+    }
+
+    async fn thaw(&self, shard: u32, group: &[u8]) -> Result<Option<Vec<u8>>, Trouble> {
+        let (Cold::Plain(key) | Cold::Hashed(key)) = keys::cold(shard, group);
+        self.value("reading a cold group", key).await
+    }
+
+    async fn frozen(&self, shard: u32) -> Result<Vec<Vec<u8>>, Trouble> {
+        let doing = "listing cold groups";
+        let prefix = keys::plain_groups(shard);
+        let mut groups: Vec<Vec<u8>> =
+            self.keys(doing, prefix.clone()).await?.iter().map(|key| key[prefix.len()..].to_vec()).collect();
+        let hashed = self.rows(doing, keys::hashed_groups(shard), Some(vec![GROUP.to_vec()]), None).await?;
+        groups.extend(
+            hashed
+                .into_iter()
+                .flat_map(|row| row.columns.unwrap_or_default().into_values())
+                .filter_map(|cell| cell.value),
+        );
+        Ok(groups)
+    }
+}

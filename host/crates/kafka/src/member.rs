@@ -1,0 +1,170 @@
+//! Membership in the consumer group. The member is assigned partitions and reads none of them.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use clickmill_settings::Kafka;
+use clickmill_tasks::env::Trouble;
+use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
+use rdkafka::{
+    ClientContext, Offset, TopicPartitionList,
+    config::RDKafkaLogLevel,
+    consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, RebalanceProtocol},
+    error::{KafkaError, KafkaResult},
+    types::RDKafkaRespErr,
+};
+
+use crate::client::{consumer, log, log_error, trouble};
+
+/// How long a hand-over waits for the tasks to stop. Who takes longer is fenced off, which costs work and nothing else.
+const HAND_OVER: Duration = Duration::from_secs(2);
+const POLL: Duration = Duration::from_millis(100);
+
+/// Which partitions this process is to read. Cooperative: only what changes is told.
+#[derive(Debug)]
+pub enum Change {
+    Assigned(Vec<u32>),
+    Revoked(Revoked),
+}
+
+/// Partitions that go to others. To be dropped when their tasks have stopped: then they are handed over, or else after two
+/// seconds.
+#[derive(Debug)]
+pub struct Revoked {
+    pub partitions: Vec<u32>,
+    _handed_over: mpsc::Sender<()>,
+}
+
+/// A member of the group, until it is dropped.
+pub(crate) struct Member {
+    client: Arc<BaseConsumer<Context>>,
+    topic: String,
+    ended: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Member {
+    pub(crate) fn join(settings: &Kafka) -> Result<(Member, UnboundedReceiver<Change>), Trouble> {
+        let fault = |error: KafkaError| trouble(settings, "joining the group", &error);
+        let (changes, told) = unbounded();
+        let client: BaseConsumer<Context> =
+            consumer(settings).create_with_context(Context { changes }).map_err(fault)?;
+        client.subscribe(&[&settings.topic]).map_err(fault)?;
+        let (client, ended) = (Arc::new(client), Arc::new(AtomicBool::new(false)));
+        let body = {
+            let (client, ended) = (client.clone(), ended.clone());
+            move || {
+                while !ended.load(Ordering::Relaxed) {
+                    if let Some(Err(error)) = client.poll(POLL) {
+                        tracing::debug!(target: "kafka", "group: {error}");
+                    }
+                }
+            }
+        };
+        let thread = thread::Builder::new()
+            .name("kafka-group".into())
+            .spawn(body)
+            .map_err(|error| Trouble::Final(format!("no thread for the consumer group: {error}")))?;
+        Ok((Member { client, topic: settings.topic.clone(), ended, thread: Some(thread) }, told))
+    }
+
+    /// Tells the group, and whoever watches its lag, that everything before `next` is done. A courtesy: nothing waits for it,
+    /// and a member that has lost the partition is refused.
+    pub(crate) fn commit(&self, partition: i32, next: i64) {
+        let mut offsets = TopicPartitionList::new();
+        let added = offsets.add_partition_offset(&self.topic, partition, Offset::Offset(next));
+        if let Err(error) = added.and_then(|()| self.client.commit(&offsets, CommitMode::Async)) {
+            tracing::debug!(target: "kafka", "committing offset {next} of partition {partition}: {error}");
+        }
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // The client leaves the group when its last owner drops it, here.
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Context {
+    changes: UnboundedSender<Change>,
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        log_error(&error, reason);
+    }
+}
+
+impl ConsumerContext for Context {
+    fn rebalance(
+        &self,
+        client: &BaseConsumer<Self>,
+        error: RDKafkaRespErr,
+        partitions: &mut TopicPartitionList,
+    ) {
+        let done = match error {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => self.assigned(client, partitions),
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS => self.revoked(client, partitions),
+            _ => Ok(()),
+        };
+        if let Err(error) = done {
+            tracing::warn!("Kafka: rebalance: {error}");
+        }
+    }
+
+    fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
+        if let Err(error) = result {
+            tracing::debug!(target: "kafka", "committing offsets: {error}");
+        }
+    }
+}
+
+impl Context {
+    fn assigned(&self, client: &BaseConsumer<Self>, partitions: &mut TopicPartitionList) -> KafkaResult<()> {
+        // At the end and paused: this client reads nothing.
+        partitions.set_all_offsets(Offset::End)?;
+        if matches!(client.rebalance_protocol(), RebalanceProtocol::Cooperative) {
+            client.incremental_assign(partitions)?;
+        } else {
+            client.assign(partitions)?;
+        }
+        client.pause(partitions)?;
+        // Nobody listens any more: the process is ending.
+        let _ = self.changes.unbounded_send(Change::Assigned(numbers(partitions)));
+        Ok(())
+    }
+
+    fn revoked(&self, client: &BaseConsumer<Self>, partitions: &TopicPartitionList) -> KafkaResult<()> {
+        let (handed_over, done) = mpsc::channel();
+        let revoked = Revoked { partitions: numbers(partitions), _handed_over: handed_over };
+        let told = self.changes.unbounded_send(Change::Revoked(revoked)).is_ok();
+        if told && !client.assignment_lost() {
+            // Ends when the sender is dropped, too.
+            let _ = done.recv_timeout(HAND_OVER);
+        }
+        if matches!(client.rebalance_protocol(), RebalanceProtocol::Cooperative) {
+            client.incremental_unassign(partitions)
+        } else {
+            client.unassign()
+        }
+    }
+}
+
+fn numbers(partitions: &TopicPartitionList) -> Vec<u32> {
+    partitions.elements().iter().filter_map(|element| u32::try_from(element.partition()).ok()).collect()
+}

@@ -1,0 +1,131 @@
+//! The source, and what the host asks of the topic beside reading it.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Condvar, Mutex, PoisonError, Weak},
+    thread,
+    time::Duration,
+};
+
+use clickmill_settings::{Kafka, Start};
+use clickmill_tasks::{
+    env::{Source, Trouble},
+    name::PartitionId,
+    row::Position,
+};
+use futures_channel::{mpsc::UnboundedReceiver, oneshot};
+use rdkafka::consumer::BaseConsumer;
+
+use crate::{
+    client::{Logged, consumer, trouble},
+    member::{Change, Member},
+    offsets::{Partition, partitions},
+    reader::KafkaReader,
+};
+
+const POLL: Duration = Duration::from_millis(100);
+
+/// A topic as a source.
+pub struct KafkaSource {
+    shared: Arc<Shared>,
+    member: Option<Arc<Member>>,
+}
+
+/// What readers share.
+pub(crate) struct Shared {
+    pub(crate) settings: Kafka,
+    pub(crate) client: Arc<BaseConsumer<Logged>>,
+    /// Partitions that a reader holds.
+    held: Mutex<HashSet<i32>>,
+    released: Condvar,
+}
+
+impl KafkaSource {
+    /// Makes the reading client; it connects by itself and goes on trying. Fails where an option is wrong.
+    pub fn new(settings: &Kafka) -> Result<KafkaSource, Trouble> {
+        let client: BaseConsumer<Logged> = consumer(settings)
+            .create_with_context(Logged)
+            .map_err(|error| trouble(settings, "making a client", &error))?;
+        let client = Arc::new(client);
+        serve(Arc::downgrade(&client))?;
+        let (settings, held) = (settings.clone(), Mutex::default());
+        let shared = Arc::new(Shared { settings, client, held, released: Condvar::new() });
+        Ok(KafkaSource { shared, member: None })
+    }
+
+    /// Joins the consumer group; the channel tells which partitions to read, until the source and its readers are dropped.
+    pub fn join(&mut self) -> Result<UnboundedReceiver<Change>, Trouble> {
+        let (member, changes) = Member::join(&self.shared.settings)?;
+        self.member = Some(Arc::new(member));
+        Ok(changes)
+    }
+
+    /// All partitions of the topic, and where they begin and end now.
+    pub async fn partitions(&self) -> Result<Vec<Partition>, Trouble> {
+        let shared = self.shared.clone();
+        apart("kafka-ask", move || partitions(&shared.client, &shared.settings)).await
+    }
+
+    /// Where each partition that exists now begins in a store that is made now, for [`Position::next`]. Later partitions
+    /// begin at 0, which also stands for the first record that is still there.
+    pub async fn start_offsets(&self) -> Result<Vec<(u32, i64)>, Trouble> {
+        let start = |partition: Partition| match self.shared.settings.start {
+            Start::Earliest => 0,
+            Start::Latest => partition.end,
+        };
+        let partitions = self.partitions().await?;
+        Ok(partitions.into_iter().map(|partition| (partition.number, start(partition))).collect())
+    }
+}
+
+impl Source for KafkaSource {
+    type Reader = KafkaReader;
+
+    async fn open(&self, partition: PartitionId, position: &Position) -> Result<KafkaReader, Trouble> {
+        KafkaReader::open(self.shared.clone(), self.member.clone(), partition, position).await
+    }
+}
+
+impl Shared {
+    /// Waits until no other reader holds the partition.
+    pub(crate) fn hold(&self, partition: i32) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        while !held.insert(partition) {
+            held = self.released.wait(held).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    pub(crate) fn release(&self, partition: i32) {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).remove(&partition);
+        self.released.notify_all();
+    }
+}
+
+/// Serves the client's events for as long as it lives. Records never come this way: each partition has a queue of its own.
+fn serve(client: Weak<BaseConsumer<Logged>>) -> Result<(), Trouble> {
+    let body = move || {
+        while let Some(client) = client.upgrade() {
+            if let Some(Err(error)) = client.poll(POLL) {
+                tracing::debug!(target: "kafka", "{error}");
+            }
+        }
+    };
+    let thread = thread::Builder::new().name("kafka-events".into()).spawn(body);
+    thread.map(drop).map_err(|error| Trouble::Final(format!("no thread for the events of Kafka: {error}")))
+}
+
+/// Does blocking work on a thread of its own.
+async fn apart<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> Result<T, Trouble> + Send + 'static,
+) -> Result<T, Trouble> {
+    let (reply, answer) = oneshot::channel();
+    let body = move || {
+        let _ = reply.send(work());
+    };
+    thread::Builder::new()
+        .name(name.into())
+        .spawn(body)
+        .map_err(|error| Trouble::Passing(format!("no thread to ask Kafka: {error}")))?;
+    answer.await.unwrap_or_else(|_| Err(Trouble::Passing("a question to Kafka was broken off".into())))
+}

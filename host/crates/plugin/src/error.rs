@@ -1,0 +1,84 @@
+//! Why a plugin cannot be used, said so that its user or its author knows what to do.
+
+use clickmill_settings::Kind;
+use thiserror::Error;
+
+use crate::contract::VERSION;
+
+/// A plugin that cannot be used: which, and why.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("plugin `{plugin}` ({file}): {fault}")]
+pub struct LoadError {
+    /// Its name in the settings.
+    pub plugin: String,
+    /// The path of its component, or the name of a shipped one.
+    pub file: String,
+    pub fault: Fault,
+}
+
+/// What is wrong with a plugin.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum Fault {
+    #[error("its file cannot be read: {0}")]
+    Unreadable(String),
+    #[error("no plugin of this name is shipped; there are {0}")]
+    NotShipped(String),
+    #[error("its granted file `{name}` ({path}) cannot be read: {error}")]
+    GrantUnreadable { name: String, path: String, error: String },
+    #[error("it is no WebAssembly component: {0}")]
+    NoComponent(&'static str),
+    #[error("it cannot be compiled, it is damaged or uses what is switched off here: {0}")]
+    Damaged(String),
+    #[error("it is {} `{found}`, where the settings want {} `{wanted}`", article(*.found), article(*.wanted))]
+    OtherKind { found: Kind, wanted: Kind },
+    #[error(
+        "it was made for another version of the contract: it exports `{export}`, this host speaks version {VERSION}"
+    )]
+    OtherVersion { export: String },
+    #[error("it is a component, but no plugin: it exports {}", list(.exports))]
+    NoPlugin { exports: Vec<String> },
+    #[error("it imports `{import}`, which plugins are not given")]
+    UnknownImport { import: String },
+    #[error("it does not fit version {VERSION} of the contract: {0}")]
+    Mismatch(String),
+    #[error("it refuses its parameters: {0}")]
+    Params(String),
+    #[error("what it says of itself cannot be: {0}")]
+    Description(String),
+    #[error("it cannot be started: {0}")]
+    Start(String),
+}
+
+fn article(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Enricher | Kind::Operator => "an",
+        Kind::Parser | Kind::Metric => "a",
+    }
+}
+
+fn list(names: &[String]) -> String {
+    match names {
+        [] => "nothing".into(),
+        names => names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
+    }
+}
+
+/// What the bytes of a file are, where they are no component.
+pub fn no_component(bytes: &[u8]) -> Option<Fault> {
+    const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
+    const MODULE: &[u8] = b"\0asm\x01\0\0\0";
+    let what = if bytes.starts_with(COMPONENT) {
+        return None;
+    } else if bytes.is_empty() {
+        "the file is empty"
+    } else if bytes.starts_with(MODULE) {
+        "it is a core module; build it for the target wasm32-wasip2, or turn it into a component with `wasm-tools component new`"
+    } else if bytes.starts_with(b"\0asm") {
+        "it is WebAssembly of a version that this host does not know"
+    } else if bytes.trim_ascii_start().starts_with(b"(") {
+        "it is WebAssembly as text; `wasm-tools parse` makes a component of it"
+    } else {
+        "it does not begin as WebAssembly does"
+    };
+    Some(Fault::NoComponent(what))
+}

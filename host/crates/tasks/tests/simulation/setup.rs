@@ -1,0 +1,133 @@
+//! What a seed decides before a history begins: sizes, bounds, how bad the world is, and which rule is broken on purpose.
+
+use std::{sync::Arc, time::Duration};
+
+use clickmill_tasks::{Bounds, Fault, Plan, RollupSpec};
+
+use crate::{plugins, random::Random};
+
+/// Rules that are not the crate's own: of the services and of those who run and read it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WorldFault {
+    /// Rule 3: the compare-and-set ignores the old value.
+    BlindCas,
+    /// Rule 1: reading starts at the committed offset of the group instead of the row's position.
+    KafkaPosition,
+    /// Rule 6: readers take the newest cell instead of the one of the fence history.
+    NoHistory,
+    /// Rule 6: a dead letter does not delete the event row.
+    NoUndo,
+    /// Rule 10: shard s is run by whoever owns partition s, also where no partition s exists.
+    ShardByNumber,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Broken {
+    Crate(Fault),
+    World(WorldFault),
+}
+
+pub const PARTITIONS: usize = 3;
+
+#[derive(Clone)]
+pub struct Setup {
+    pub seed: u64,
+    pub fault: Option<Broken>,
+    pub verbose: bool,
+    pub shards: u32,
+    /// Chances: that a record fails a pure plugin, that a save or a whole call fails, that a request goes wrong.
+    pub impure: f64,
+    pub traps: f64,
+    pub bad: f64,
+    /// Chance that a metric fails in a shard.
+    pub shard_traps: f64,
+    /// Share of odd records.
+    pub odd: f64,
+    pub retention: Option<i64>,
+    pub gap: i64,
+    /// Input that ends, with a state of the source's own in a block.
+    pub files: bool,
+    /// The index refuses the documents of one URL for good.
+    pub refuses: bool,
+    pub bounds: Bounds,
+    pub rollups: Vec<RollupSpec>,
+    pub plan: Arc<Plan>,
+    /// Whether hosts of newer settings come.
+    pub epochs: bool,
+    /// Whether a topic may be made again.
+    pub remade: bool,
+}
+
+impl Setup {
+    pub fn new(seed: u64, fault: Option<Broken>, verbose: bool, random: &mut Random) -> Setup {
+        let millis = |n: u64| Duration::from_millis(n);
+        let bounds = Bounds {
+            interval: millis(random.pick(&[0, 0, 20, 60])),
+            commit_bytes: random.pick(&[1, 60, 1 << 20]),
+            ahead: 1 + random.below(3),
+            buckets: random.pick(&[2, 2, 3]),
+            outbox: random.pick(&[2, 4, 4, 16]),
+            changes: random.pick(&[1, 4, 4, 12]),
+            greatest: random.pick(&[1, 1, 2, 3]),
+            waiting: random.pick(&[1, 4, 1000]),
+            documents: random.pick(&[1, 3, 100]),
+            dictionary: random.pick(&[1, 200, 1 << 20]),
+            part: random.pick(&[7, 64, 1 << 20]),
+            look: millis(160),
+        };
+        let spec = |name: &str, by: &[&str], windows: &[i64], metrics: &[&str]| RollupSpec {
+            name: name.into(),
+            by: by.iter().map(|column| column.to_string()).collect(),
+            windows: windows.iter().map(|size| (format!("{size}ms"), *size)).collect(),
+            metrics: metrics.iter().map(|metric| metric.to_string()).collect(),
+        };
+        let mut rollups = vec![match random.below(3) {
+            0 => spec("url", &["url"], &[6], &["clicks", "users", "time"]),
+            1 => spec("url", &["url", "country"], &[12, 6], &["users", "clicks", "time"]),
+            _ => spec("url", &["url"], &[6, 18], &["time", "clicks"]),
+        }];
+        if random.chance(0.4) {
+            rollups.push(spec("country", &["country"], &[9, 4], &["clicks", "time", "users"]));
+        }
+        let plan = Plan::new(&plugins::descriptions(5), &rollups).expect("the rollups fit the plugins");
+        let sometimes = |random: &mut Random, chance: f64, most: f64| match random.chance(chance) {
+            true => random.unit() * most,
+            false => 0.0,
+        };
+        Setup {
+            seed,
+            fault,
+            verbose,
+            shards: 1 + random.below(4) as u32,
+            impure: sometimes(random, 0.6, 0.3),
+            traps: sometimes(random, 0.5, 0.1),
+            bad: sometimes(random, 0.9, 0.35),
+            shard_traps: sometimes(random, 0.15, 0.15),
+            odd: sometimes(random, 0.8, 0.4),
+            retention: (!random.chance(0.1)).then_some(7),
+            gap: 5,
+            files: random.chance(0.2),
+            refuses: random.chance(0.06),
+            bounds,
+            rollups,
+            plan: Arc::new(plan),
+            epochs: random.chance(0.2),
+            remade: random.chance(0.15),
+        }
+    }
+
+    pub fn crate_fault(&self) -> Option<Fault> {
+        match self.fault {
+            Some(Broken::Crate(fault)) => Some(fault),
+            _ => None,
+        }
+    }
+
+    pub fn has(&self, fault: WorldFault) -> bool {
+        self.fault == Some(Broken::World(fault))
+    }
+
+    pub fn is(&self, fault: Fault) -> bool {
+        self.fault == Some(Broken::Crate(fault))
+    }
+}

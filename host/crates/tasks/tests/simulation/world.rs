@@ -1,0 +1,302 @@
+//! The source, the store and the index, as a request meets them, and what becomes of a request: served, lost, served late (perhaps
+//! after its sender died), twice (a gateway repeats a compare-and-set and answers `false` for the one that succeeded), in part,
+//! or without an answer. What must hold after each change is in `invariants.rs`.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+
+use clickmill_tasks::{
+    batch::DeadLetter,
+    env::Trouble,
+    name::{PartName, TaskId},
+};
+
+use crate::{
+    executor::Turns,
+    log::Log,
+    oracle::{Answer, Key},
+    random::Random,
+    setup::{PARTITIONS, Setup, WorldFault},
+};
+
+/// What happened, over all histories: a simulation in which nothing happens proves nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Counts(pub BTreeMap<String, u64>);
+
+impl Counts {
+    pub fn add(&mut self, what: &str) {
+        match self.0.get_mut(what) {
+            Some(count) => *count += 1,
+            None => _ = self.0.insert(what.to_owned(), 1),
+        }
+    }
+
+    pub fn merge(&mut self, other: Counts) {
+        for (what, count) in other.0 {
+            *self.0.entry(what).or_default() += count;
+        }
+    }
+
+    pub fn get(&self, what: &str) -> u64 {
+        self.0.get(what).copied().unwrap_or_default()
+    }
+}
+
+/// An event as it was stored, for the comparison with the record.
+pub type Cells = BTreeMap<String, Option<String>>;
+
+pub struct Document {
+    pub version: u64,
+    pub fields: BTreeMap<String, Option<String>>,
+    /// Somebody else than clickmill wrote it.
+    pub foreign: bool,
+}
+
+pub struct Offer {
+    pub key: Key,
+    pub version: u64,
+    pub fields: BTreeMap<String, Option<String>>,
+}
+
+/// What an offset was counted as.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Event,
+    Dead(String),
+    Skipped,
+}
+
+type Place = (usize, i64);
+
+pub struct World {
+    pub random: Random,
+    pub setup: Rc<Setup>,
+    pub now: Duration,
+    pub turns: Turns,
+    /// No more faults.
+    pub calm: bool,
+    pub broken: Option<String>,
+    pub counts: Counts,
+    pub logs: Vec<Log>,
+    /// Partitions that exist; others come later.
+    pub active: usize,
+    /// The epoch of the newest settings.
+    pub epoch: u32,
+    pub index_is_away: bool,
+
+    pub rows: BTreeMap<TaskId, Vec<u8>>,
+    pub row_values: BTreeSet<Vec<u8>>,
+    pub parts: BTreeMap<PartName, Arc<[u8]>>,
+    pub names: BTreeMap<PartName, u64>,
+    pub events: BTreeMap<Place, BTreeMap<u64, Cells>>,
+    pub letters: BTreeMap<Place, BTreeMap<u64, String>>,
+    /// The greatest fence at which an event row was deleted.
+    pub undone: BTreeMap<Place, u64>,
+    pub cells: BTreeMap<(u32, Vec<u8>), BTreeMap<u64, Vec<u8>>>,
+    pub documents: BTreeMap<Key, Document>,
+    pub committed: BTreeMap<usize, i64>,
+    /// Requests that will be served late.
+    pub flying: Vec<Box<dyn FnOnce(&mut World)>>,
+
+    /// By what was committed.
+    pub outcomes: Vec<BTreeMap<i64, Outcome>>,
+    /// For each partition and commit, the answer so far.
+    pub answers: Vec<BTreeMap<u64, Rc<Answer>>>,
+    /// For each shard and commit, the partitions' commits that it had merged.
+    pub truth: Vec<BTreeMap<u64, BTreeMap<usize, u64>>>,
+    pub metric_failed: bool,
+    pub steps: u64,
+}
+
+impl World {
+    pub fn new(setup: Setup, mut random: Random) -> World {
+        let reach = setup.retention.unwrap_or(20);
+        let logs = (0..PARTITIONS).map(|p| Log::new(p, setup.odd, &mut random, reach)).collect();
+        World {
+            active: 1 + random.below(PARTITIONS),
+            random,
+            now: Duration::ZERO,
+            turns: Turns::default(),
+            calm: false,
+            broken: None,
+            counts: Counts::default(),
+            logs,
+            epoch: 1,
+            index_is_away: false,
+            rows: BTreeMap::new(),
+            row_values: BTreeSet::new(),
+            parts: BTreeMap::new(),
+            names: BTreeMap::new(),
+            events: BTreeMap::new(),
+            letters: BTreeMap::new(),
+            undone: BTreeMap::new(),
+            cells: BTreeMap::new(),
+            documents: BTreeMap::new(),
+            committed: BTreeMap::new(),
+            flying: Vec::new(),
+            outcomes: vec![BTreeMap::new(); PARTITIONS],
+            answers: vec![BTreeMap::from([(0, Rc::default())]); PARTITIONS],
+            truth: vec![BTreeMap::new(); setup.shards as usize],
+            setup: Rc::new(setup),
+            metric_failed: false,
+            steps: 0,
+        }
+    }
+
+    /// An invariant; the first that does not hold ends the history.
+    pub fn need(&mut self, holds: bool, what: impl FnOnce() -> String) {
+        if !holds && self.broken.is_none() {
+            self.broken = Some(what());
+        }
+    }
+
+    pub fn say(&self, text: impl FnOnce() -> String) {
+        if self.setup.verbose {
+            println!("  {:>6} {}", self.now.as_millis(), text());
+        }
+    }
+
+    /// What becomes of a request. Reading is either answered or not; the others may be served otherwise than asked.
+    pub fn carry<T: 'static>(
+        &mut self,
+        what: &str,
+        reads: bool,
+        serve: impl Fn(&mut World) -> T + 'static,
+    ) -> Result<T, Trouble> {
+        self.counts.add("requests");
+        let bad = if self.calm { 0.0 } else { self.setup.bad };
+        if !self.random.chance(bad) {
+            return Ok(serve(self));
+        }
+        let lost = Err(Trouble::Passing(format!("{what}: no answer")));
+        let fate = if reads { 0.0 } else { self.random.unit() };
+        if fate < 0.15 {
+            self.counts.add("lost requests");
+            return lost;
+        }
+        if fate < 0.5 {
+            self.counts.add("late requests");
+            self.flying.push(Box::new(move |world| _ = serve(world)));
+            return lost;
+        }
+        if fate < 0.65 {
+            self.counts.add("lost answers");
+            serve(self);
+            return lost;
+        }
+        self.counts.add("doubled requests");
+        if fate < 0.8 {
+            serve(self);
+            return Ok(serve(self));
+        }
+        let serve = Rc::new(serve);
+        let again = serve.clone();
+        self.flying.push(Box::new(move |world| _ = again(world)));
+        Ok(serve(self))
+    }
+
+    /// Whether a request of many is served in part only, and then has no answer.
+    pub fn in_part(&mut self) -> bool {
+        let bad = if self.calm { 0.0 } else { self.setup.bad * 0.2 };
+        let part = self.random.chance(bad);
+        if part {
+            self.counts.add("requests served in part");
+        }
+        part
+    }
+
+    /// A late request is served at last.
+    pub fn land(&mut self) {
+        let place = self.random.below(self.flying.len());
+        let late = self.flying.swap_remove(place);
+        self.say(|| "a late request is served".into());
+        late(self);
+    }
+
+    pub fn swap_row(&mut self, task: TaskId, old: Option<&[u8]>, new: &[u8]) -> bool {
+        let now = self.rows.get(&task).cloned();
+        if now.as_deref() != old && !self.setup.has(WorldFault::BlindCas) {
+            return false;
+        }
+        self.rows.insert(task, new.to_vec());
+        self.check_row(task, now.as_deref(), new);
+        true
+    }
+
+    pub fn put_part(&mut self, name: PartName, bytes: &Arc<[u8]>) {
+        let hash = clickmill_columns::hash64(bytes);
+        let known = *self.names.entry(name).or_insert(hash);
+        self.need(known == hash, || format!("a block name is used for other bytes: {}", name.block));
+        self.parts.insert(name, bytes.clone());
+    }
+
+    pub fn delete_parts(&mut self, names: &[PartName]) {
+        for name in names {
+            self.parts.remove(name);
+            self.check_deleted(*name);
+        }
+    }
+
+    pub fn put_event(&mut self, partition: usize, offset: i64, fence: u64, cells: Cells) {
+        self.check_event(partition, offset, &cells);
+        self.events.entry((partition, offset)).or_default().insert(fence, cells);
+        self.check_outcome(partition, offset);
+    }
+
+    pub fn put_letter(&mut self, letter: &DeadLetter) {
+        let place = (letter.id(), letter.offset);
+        self.check_letter(letter);
+        self.letters.entry(place).or_default().insert(letter.fence, letter.reason.clone());
+        self.check_outcome(place.0, place.1);
+    }
+
+    pub fn undo_event(&mut self, partition: usize, offset: i64, fence: u64) {
+        if self.setup.has(WorldFault::NoUndo) {
+            return;
+        }
+        let undone = self.undone.entry((partition, offset)).or_default();
+        *undone = fence.max(*undone);
+        self.check_outcome(partition, offset);
+    }
+
+    pub fn put_document(&mut self, shard: u32, offer: &Offer) {
+        if let Some(old) = self.documents.get(&offer.key)
+            && old.version >= offer.version
+        {
+            self.counts.add("version conflicts");
+            return;
+        }
+        self.check_document(shard, offer);
+        self.counts.add("documents");
+        let document =
+            Document { version: offer.version, fields: offer.fields.clone(), foreign: false };
+        self.documents.insert(offer.key.clone(), document);
+    }
+
+    /// Somebody deletes or edits a document; its version counts up.
+    pub fn vandal(&mut self) {
+        let count = self.documents.len();
+        let place = self.random.below(count);
+        let more = 1 + self.random.below(3) as u64;
+        if let Some(document) = self.documents.values_mut().nth(place) {
+            document.version += more;
+            document.foreign = true;
+            document.fields.clear();
+            self.counts.add("documents changed by a foreign hand");
+        }
+    }
+}
+
+pub trait Of {
+    fn id(&self) -> usize;
+}
+
+impl Of for DeadLetter {
+    fn id(&self) -> usize {
+        self.partition.partition as usize
+    }
+}

@@ -1,0 +1,84 @@
+//! `clickmill check`: loads every plugin, tries each service by the real operation, and says what is missing.
+
+use std::{process::ExitCode, sync::Arc};
+
+use clickmill_settings::{Config, Store};
+use clickmill_tasks::{
+    Plan,
+    env::{Env, Source, Store as _},
+    meta,
+    name::{PartitionId, TaskId},
+    row::Position,
+};
+
+use crate::{
+    ConfigArg,
+    error::Error,
+    load,
+    world::{AnyIndex, AnySource, Shared},
+};
+
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    config: ConfigArg,
+}
+
+pub fn check(args: Args) -> Result<ExitCode, Error> {
+    let config = Arc::new(load::settings(&args.config.config)?);
+    println!("settings  {}: good", args.config.config.display());
+    let pipeline = load::pipeline(&config)?;
+    show(&pipeline.plan);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Error::io("no runtime can be started"))?;
+    runtime.block_on(services(&config, &pipeline))?;
+    println!("all is there");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show(plan: &Plan) {
+    let columns: Vec<&str> = plan.stored.iter().map(|stored| &*stored.field.name).collect();
+    println!("plugins   all load; stored columns: {}", columns.join(", "));
+    for rollup in &plan.rollups {
+        let windows: Vec<&str> = rollup.windows.iter().map(|(name, _)| &**name).collect();
+        let fields = rollup.metrics.iter().flat_map(|&metric| &plan.metrics[metric].outputs);
+        let fields: Vec<&str> = fields.map(|field| &*field.name).collect();
+        let by: Vec<&str> = rollup.by_names.iter().map(|name| &**name).collect();
+        println!("rollup    {} by {} in {}: {}", rollup.name, by.join(", "), windows.join(", "), fields.join(", "));
+    }
+}
+
+async fn services(config: &Arc<Config>, pipeline: &load::Pipeline) -> Result<(), Error> {
+    let (shared, _) = Shared::open(config.clone(), pipeline.plugins.clone(), false).await?;
+    let env = shared.world()?;
+    let known = shared.store.read_row(TaskId::Meta).await?.map(|row| meta::decode(&row)).transpose()?;
+    match &known {
+        Some(known) => println!("store     there, made for {}, {} shards", known.source, known.shards),
+        None => println!("store     there, empty"),
+    }
+    if let Store::Embedded { path } = &config.store {
+        println!("          in {}", path.display());
+    }
+    match &shared.source {
+        AnySource::Files(source) => {
+            let partitions = source.partitions()?;
+            for &partition in &partitions {
+                env.source().open(PartitionId { partition, log: 0 }, &Position::default()).await?;
+            }
+            println!("source    files, {} partitions", partitions.len());
+        }
+        AnySource::Generate(source) => println!("source    generated traffic, {} partitions", source.partitions().len()),
+        AnySource::Kafka(source) => println!("source    a topic of {} partitions", source.partitions().await?.len()),
+    }
+    match &env.index {
+        AnyIndex::Embedded(_) => println!("index     there, in the store"),
+        AnyIndex::Elasticsearch(index) => {
+            let identity = known.and_then(|known| u128::from_str_radix(&known.identity, 16).ok());
+            index.look(identity).await?;
+            println!("index     Elasticsearch answers");
+        }
+    }
+    Ok(())
+}

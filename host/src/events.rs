@@ -1,0 +1,84 @@
+//! `clickmill events`: prints stored events.
+
+use std::{ops::ControlFlow, process::ExitCode};
+
+use clickmill_tasks::read::StoredEvent;
+
+use crate::{
+    ConfigArg,
+    error::Error,
+    load,
+    output::{Flat, Format, Printer},
+    reading,
+};
+
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// Only events whose column has this value; may be given several times.
+    #[arg(long, value_name = "COLUMN=VALUE", value_parser = equal)]
+    r#where: Vec<(String, String)>,
+    /// Only this partition.
+    #[arg(long)]
+    partition: Option<u32>,
+    /// Prints only how many there are.
+    #[arg(long)]
+    count: bool,
+    /// Rows at most; 0 is all.
+    #[arg(long, default_value_t = 20)]
+    limit: u64,
+    #[arg(long, value_enum, default_value = "table")]
+    format: Format,
+}
+
+pub fn equal(text: &str) -> Result<(String, String), String> {
+    let (column, value) = text.split_once('=').ok_or("write COLUMN=VALUE")?;
+    Ok((column.to_owned(), value.to_owned()))
+}
+
+pub fn events(args: Args) -> Result<ExitCode, Error> {
+    let config = load::settings(&args.config.config)?;
+    let mut printer = Printer::new(args.format);
+    let (mut found, mut failed) = (0u64, None);
+    reading::events(&config, |event| {
+        if !wanted(&args, &event) {
+            return ControlFlow::Continue(());
+        }
+        found += 1;
+        if !args.count
+            && let Err(error) = printer.print(flat(event))
+        {
+            failed = Some(error);
+            return ControlFlow::Break(());
+        }
+        match !args.count && found == args.limit {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    })?;
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    if args.count {
+        println!("{found}");
+    } else {
+        printer.finish()?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn wanted(args: &Args, event: &StoredEvent) -> bool {
+    let has = |(column, value): &(String, String)| {
+        let cell = event.cells.iter().find(|(name, _)| **name == **column);
+        cell.is_some_and(|(_, cell)| cell.as_deref() == Some(value))
+    };
+    args.partition.is_none_or(|partition| partition == event.partition.partition) && args.r#where.iter().all(has)
+}
+
+fn flat(event: StoredEvent) -> Flat {
+    let mut flat: Flat =
+        vec![("partition".into(), event.partition.partition.into()), ("offset".into(), event.offset.into())];
+    flat.extend(event.cells.into_iter().map(|(name, value)| (name, value.into())));
+    flat
+}

@@ -1,0 +1,196 @@
+//! Runs tasks on threads: partition tasks share as many threads as there are cores, each shard has one of its own. A task never
+//! leaves its thread.
+
+use std::{
+    collections::BTreeMap,
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+};
+
+use clickmill_tasks::{
+    Bounds, Context, Ended, Exchange, Plan, Planted, Progress,
+    meta::Meta,
+    name::{PartitionId, TaskId},
+    run_partition, run_shard,
+};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use crate::{error::Error, world::Shared};
+
+/// What all threads are told.
+#[derive(Clone)]
+pub struct Setup {
+    pub shared: Shared,
+    pub plan: Arc<Plan>,
+    pub meta: Meta,
+    pub bounds: Bounds,
+    pub retention: Option<i64>,
+    pub progress: Arc<Progress>,
+    pub exchange: Arc<Exchange>,
+}
+
+/// A task to run until it is told to leave.
+struct Job {
+    task: TaskId,
+    beginning: i64,
+    /// Nobody else can rightly own it.
+    alone: bool,
+    leave: Arc<AtomicBool>,
+}
+
+struct Worker {
+    jobs: UnboundedSender<Job>,
+    thread: JoinHandle<()>,
+    tasks: usize,
+}
+
+/// How a task ended.
+pub type End = (TaskId, Result<(), Ended>);
+
+pub struct Host {
+    setup: Setup,
+    partitions: Vec<Worker>,
+    shards: BTreeMap<u32, Worker>,
+    running: BTreeMap<TaskId, Arc<AtomicBool>>,
+    ends: UnboundedSender<End>,
+    ended: UnboundedReceiver<End>,
+}
+
+impl Host {
+    pub fn new(setup: Setup) -> Host {
+        let (ends, ended) = unbounded_channel();
+        Host { setup, partitions: Vec::new(), shards: BTreeMap::new(), running: BTreeMap::new(), ends, ended }
+    }
+
+    pub fn start_partition(&mut self, id: PartitionId, beginning: i64, alone: bool) -> Result<(), Error> {
+        let most = std::thread::available_parallelism().map_or(2, usize::from);
+        if self.partitions.len() < most {
+            self.partitions.push(self.worker(&format!("partition-{}", self.partitions.len()))?);
+        }
+        let task = TaskId::Partition(id);
+        let leave = self.leave(task);
+        if let Some(worker) = self.partitions.iter_mut().min_by_key(|worker| worker.tasks) {
+            worker.tasks += 1;
+            // A worker that has ended said why through `ends`.
+            let _ = worker.jobs.send(Job { task, beginning, alone, leave });
+        }
+        Ok(())
+    }
+
+    pub fn start_shard(&mut self, shard: u32) -> Result<(), Error> {
+        if !self.shards.contains_key(&shard) {
+            let worker = self.worker(&format!("shard-{shard}"))?;
+            self.shards.insert(shard, worker);
+        }
+        let task = TaskId::Shard(shard);
+        let leave = self.leave(task);
+        if let Some(worker) = self.shards.get(&shard) {
+            let _ = worker.jobs.send(Job { task, beginning: 0, alone: false, leave });
+        }
+        Ok(())
+    }
+
+    fn leave(&mut self, task: TaskId) -> Arc<AtomicBool> {
+        let leave = Arc::new(AtomicBool::new(false));
+        self.running.insert(task, leave.clone());
+        leave
+    }
+
+    pub fn is_running(&self, task: TaskId) -> bool {
+        self.running.contains_key(&task)
+    }
+
+    /// The task ends at its next commit.
+    pub fn leave_task(&mut self, task: TaskId) {
+        if let Some(leave) = self.running.get(&task) {
+            leave.store(true, Ordering::SeqCst);
+        }
+    }
+
+    /// The next task that ends, and how.
+    pub async fn next_end(&mut self) -> Option<End> {
+        let end = self.ended.recv().await?;
+        self.running.remove(&end.0);
+        Some(end)
+    }
+
+    pub fn running(&self) -> usize {
+        self.running.len()
+    }
+
+    /// All tasks end at their next commit; answers the first that did not end well.
+    pub async fn stop(mut self) -> Result<(), Ended> {
+        self.setup.exchange.stop();
+        let mut first = Ok(());
+        while self.running() > 0 {
+            match self.next_end().await {
+                Some((_, end)) => first = first.and(end),
+                None => break,
+            }
+        }
+        let workers = std::mem::take(&mut self.partitions).into_iter().chain(std::mem::take(&mut self.shards).into_values());
+        for Worker { jobs, thread, .. } in workers {
+            drop(jobs);
+            // A panic has been printed by its thread; its tasks are over either way.
+            let _ = thread.join();
+        }
+        first
+    }
+
+    fn worker(&self, name: &str) -> Result<Worker, Error> {
+        let (jobs, queue) = unbounded_channel();
+        let (setup, ends) = (self.setup.clone(), self.ends.clone());
+        let thread = std::thread::Builder::new()
+            .name(name.into())
+            .spawn(move || work(setup, queue, ends))
+            .map_err(Error::io("a thread cannot be started"))?;
+        Ok(Worker { jobs, thread, tasks: 0 })
+    }
+}
+
+fn work(setup: Setup, mut queue: UnboundedReceiver<Job>, ends: UnboundedSender<End>) {
+    let fail = |text: String| {
+        let _ = ends.send((TaskId::Meta, Err(Ended::Failed(text))));
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_time().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(format!("no runtime can be started: {error}")),
+    };
+    let env = match setup.shared.world() {
+        Ok(env) => env,
+        Err(trouble) => return fail(trouble.to_string()),
+    };
+    let context = Rc::new(Context {
+        env,
+        plan: setup.plan,
+        bounds: setup.bounds,
+        exchange: setup.exchange,
+        progress: setup.progress,
+        shards: setup.meta.shards,
+        epoch: 1,
+        retention: setup.retention,
+        planted: Planted::default(),
+        host: 0,
+    });
+    let local = tokio::task::LocalSet::new();
+    local.block_on(&runtime, async move {
+        let mut tasks = tokio::task::JoinSet::new();
+        while let Some(job) = queue.recv().await {
+            let (context, ends) = (context.clone(), ends.clone());
+            tasks.spawn_local(async move {
+                let leave = || job.leave.load(Ordering::SeqCst);
+                let end = match job.task {
+                    TaskId::Partition(id) => run_partition(context, id, job.beginning, job.alone, &leave).await,
+                    TaskId::Shard(shard) => run_shard(context, shard, &leave).await,
+                    TaskId::Meta => Ok(()),
+                };
+                let _ = ends.send((job.task, end));
+            });
+        }
+        while tasks.join_next().await.is_some() {}
+    });
+}

@@ -1,0 +1,84 @@
+//! `clickmill`: a stream of web clicks in, answers out. Each subcommand has a file of its own; this one only chooses.
+
+mod bench;
+mod check;
+mod components;
+mod dead_letters;
+mod error;
+mod events;
+mod generate;
+mod host;
+mod load;
+mod output;
+mod plugin;
+mod progress;
+mod query;
+mod reading;
+mod run;
+mod world;
+
+use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+/// Turns a stream of web clicks into clicks, unique users and average time per URL and country; exact, whatever is killed.
+#[derive(Parser)]
+#[command(version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Where the settings are.
+#[derive(clap::Args, Clone)]
+pub struct ConfigArg {
+    /// The settings, a TOML file. Without it `clickmill.toml` is read.
+    #[arg(long, value_name = "FILE", default_value = "clickmill.toml")]
+    config: PathBuf,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Reads events, stores them, and keeps the answer up to date.
+    Run(run::Args),
+    /// Tries everything that the settings name, and says what is missing.
+    Check(check::Args),
+    /// Prints the answer: documents by window, URL and country.
+    Query(query::Args),
+    /// Prints stored events.
+    Events(events::Args),
+    /// Prints records that are no events, and why.
+    DeadLetters(dead_letters::Args),
+    /// Makes believable traffic, as lines of JSON.
+    Generate(generate::Args),
+    /// Measures the whole run of a generated stream, beside other programs over the same file.
+    Bench(bench::Args),
+    /// What plugins there are, and what they say of themselves.
+    #[command(subcommand)]
+    Plugin(plugin::Command),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let filter = tracing_subscriber::EnvFilter::try_from_env("CLICKMILL_LOG");
+    tracing_subscriber::fmt()
+        .with_env_filter(filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info")))
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
+        .with_target(false)
+        .init();
+    let done = match cli.command {
+        Command::Run(args) => run::run(args),
+        Command::Check(args) => check::check(args),
+        Command::Query(args) => query::query(args),
+        Command::Events(args) => events::events(args),
+        Command::DeadLetters(args) => dead_letters::dead_letters(args),
+        Command::Generate(args) => generate::generate(args),
+        Command::Bench(args) => bench::bench(args),
+        Command::Plugin(command) => plugin::plugin(command),
+    };
+    match done {
+        Ok(code) => code,
+        Err(error) => error.report(),
+    }
+}

@@ -1,0 +1,134 @@
+//! What readers see of a store, also beside a running host: one consistent commit of each task.
+
+use std::ops::ControlFlow;
+
+use clickmill_elasticsearch::IndexSpec;
+use clickmill_embedded::StoreReader;
+use clickmill_settings::{Config, Index, Store};
+use clickmill_tasks::{
+    Plan,
+    batch::DeadLetter,
+    env::Store as _,
+    read::{DocumentFilter, StoredDocument, StoredEvent, Value},
+};
+
+use crate::{error::Error, load, run, world::AnyStore};
+
+/// The indices of a plan.
+pub fn specs(plan: &Plan) -> Vec<IndexSpec> {
+    let mut specs = Vec::new();
+    for rollup in &plan.rollups {
+        let fields: Vec<_> =
+            rollup.metrics.iter().flat_map(|&metric| plan.metrics[metric].outputs.iter().cloned()).collect();
+        for (window, window_millis) in &rollup.windows {
+            specs.push(IndexSpec {
+                rollup: rollup.name.clone(),
+                window: window.clone(),
+                window_millis: *window_millis,
+                by: rollup.by_names.clone(),
+                fields: fields.clone(),
+            });
+        }
+    }
+    specs
+}
+
+fn block_on<T>(future: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Error::io("no runtime can be started"))?;
+    runtime.block_on(future)
+}
+
+/// The documents that the filter wants, in no order.
+pub fn documents(config: &Config, filter: &DocumentFilter) -> Result<Vec<StoredDocument>, Error> {
+    match (&config.index, &config.store) {
+        (Index::Embedded { .. }, Store::Embedded { path }) => Ok(StoreReader::open(path)?.documents(filter)?),
+        (Index::Embedded { .. }, Store::Hbase(_)) => {
+            Err(Error::Usage("an embedded index needs an embedded store".into()))
+        }
+        (Index::Elasticsearch(elasticsearch), _) => {
+            let pipeline = load::pipeline(config)?;
+            let index = clickmill_elasticsearch::ElasticsearchIndex::new(elasticsearch)?;
+            Ok(index.documents(&specs(&pipeline.plan), filter).collect::<Result<_, _>>()?)
+        }
+    }
+}
+
+/// The groups of a rollup and window with the most of the first field, most first.
+pub fn top(config: &Config, rollup: &str, window: &str, most: usize) -> Result<Vec<StoredDocument>, Error> {
+    let filter = DocumentFilter { rollup: Some(rollup.into()), window: Some(window.into()), ..Default::default() };
+    let mut documents = documents(config, &filter)?;
+    let first = |document: &StoredDocument| document.fields.first().map_or(0.0, |(_, value)| as_number(value));
+    documents.sort_by(|a, b| {
+        first(b).total_cmp(&first(a)).then_with(|| a.start.cmp(&b.start)).then_with(|| a.by.cmp(&b.by))
+    });
+    documents.truncate(most);
+    Ok(documents)
+}
+
+pub fn as_number(value: &Value) -> f64 {
+    match value {
+        Value::Integer(number) => *number as f64,
+        Value::Unsigned(number) => *number as f64,
+        Value::Real(number) => *number,
+        Value::Boolean(value) => f64::from(*value),
+        _ => f64::NEG_INFINITY,
+    }
+}
+
+/// All events that are true, until `each` breaks.
+pub fn events(
+    config: &Config,
+    mut each: impl FnMut(StoredEvent) -> ControlFlow<()>,
+) -> Result<(), Error> {
+    match &config.store {
+        Store::Embedded { path } => Ok(StoreReader::open(path)?.events(each)?),
+        Store::Hbase(hbase) => {
+            let pipeline = load::pipeline(config)?;
+            let fields: Vec<_> = pipeline.plan.stored.iter().map(|stored| stored.field.clone()).collect();
+            let reader = clickmill_hbase::Reader::new(hbase);
+            for (id, row) in partitions(config)? {
+                for event in reader.events(id, &row.fences, 0..row.position.next, &fields) {
+                    if each(event?).is_break() {
+                        return Ok(());
+                    }
+                }
+            }
+            Ok(())
+        }
+    }
+}
+
+/// All dead letters that are true, until `each` breaks.
+pub fn dead_letters(
+    config: &Config,
+    mut each: impl FnMut(DeadLetter) -> ControlFlow<()>,
+) -> Result<(), Error> {
+    match &config.store {
+        Store::Embedded { path } => Ok(StoreReader::open(path)?.dead_letters(each)?),
+        Store::Hbase(hbase) => {
+            let reader = clickmill_hbase::Reader::new(hbase);
+            for (id, row) in partitions(config)? {
+                for letter in reader.dead_letters(id, &row.fences, 0..row.position.next) {
+                    if each(letter?).is_break() {
+                        return Ok(());
+                    }
+                }
+            }
+            Ok(())
+        }
+    }
+}
+
+type Partition = (clickmill_tasks::name::PartitionId, clickmill_tasks::row::PartitionRow);
+
+fn partitions(config: &Config) -> Result<Vec<Partition>, Error> {
+    let Store::Hbase(hbase) = &config.store else { return Ok(Vec::new()) };
+    block_on(async {
+        let store = AnyStore::Hbase(std::sync::Arc::new(clickmill_hbase::HbaseStore::open(hbase).await?));
+        store.tasks().await?;
+        Ok(run::rows(&store).await?.partitions.into_iter().collect())
+    })
+}

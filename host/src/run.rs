@@ -1,0 +1,488 @@
+//! `clickmill run`: reads events, stores them, and keeps the answer up to date.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use clickmill_embedded::Written;
+use clickmill_kafka::{Change, Partition, Revoked};
+use clickmill_settings::{Config, Index, Source, Store};
+use clickmill_tasks::{
+    Bounds, Exchange, Progress,
+    env::Store as _,
+    meta::{self, Meta},
+    name::{PartitionId, TaskId},
+    quiet::Rows,
+    row::{Counters, PartitionRow, Row, ShardRow},
+};
+use serde_json::json;
+
+use crate::{
+    ConfigArg,
+    error::Error,
+    host::{Host, Setup},
+    load,
+    output::Table,
+    progress::Display,
+    reading,
+    world::{AnySource, AnyStore, Changes, Shared, random},
+};
+
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// Waits for more at the end of the files, and reads new ones.
+    #[arg(long)]
+    follow: bool,
+    /// Ends when there was nothing left to do for this long, whoever owns the partitions: "10s".
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    until_idle: Option<Duration>,
+    /// What the last line on stdout is: a table of the first rows and a balance, or one JSON object.
+    #[arg(long, value_enum, default_value = "text")]
+    summary: Summary,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Summary {
+    Text,
+    Json,
+}
+
+pub fn duration(text: &str) -> Result<Duration, String> {
+    clickmill_settings::parse_duration(text).map_err(|error| error.to_string())
+}
+
+pub fn run(args: Args) -> Result<ExitCode, Error> {
+    let mut config = load::settings(&args.config.config)?;
+    if args.follow {
+        match &mut config.source {
+            Source::Files(files) => files.follow = true,
+            other => {
+                let text = format!("--follow is for files; the source is `{}`", other.kind());
+                return Err(Error::Usage(text));
+            }
+        }
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Error::io("no runtime can be started"))?;
+    runtime.block_on(run_all(args, Arc::new(config)))
+}
+
+async fn run_all(args: Args, config: Arc<Config>) -> Result<ExitCode, Error> {
+    let began = Instant::now();
+    let progress = Arc::new(Progress::default());
+    let display = Display::start(progress.clone());
+    let outcome = work(&args, &config, &progress).await;
+    display.stop();
+    let (rows, written) = outcome?;
+    let own = Own { elapsed: began.elapsed(), written, ..Own::of(&progress) };
+    match args.summary {
+        Summary::Json => println!("{}", own.json(&rows.counters())),
+        Summary::Text => summary(&config, &progress, &own, &rows)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn work(
+    args: &Args,
+    config: &Arc<Config>,
+    progress: &Arc<Progress>,
+) -> Result<(Rows, Option<Written>), Error> {
+    let pipeline = load::pipeline(config)?;
+    let (shared, changes) = Shared::open(config.clone(), pipeline.plugins.clone(), true).await?;
+    let env = shared.world()?;
+    let (meta, new) = open_meta(config, &shared, &env).await?;
+    prepare_index(&env, &pipeline, &meta, new).await?;
+    let setup = Setup {
+        shared: shared.clone(),
+        plan: pipeline.plan.clone(),
+        meta: meta.clone(),
+        bounds: Bounds {
+            interval: config.commit.interval,
+            commit_bytes: usize::try_from(config.commit.max_bytes).unwrap_or(usize::MAX),
+            ..Bounds::default()
+        },
+        retention: config.retention().map(|time| i64::try_from(time.as_millis()).unwrap_or(i64::MAX)),
+        progress: progress.clone(),
+        exchange: Arc::new(Exchange::default()),
+    };
+    let mut host = Host::new(setup);
+    let mut work = Assigned::new(&shared, &meta, changes);
+    work.start(&mut host, new).await?;
+    let stopped = wait(args, &shared, &meta, &mut host, &mut work).await;
+    let ended = host.stop().await;
+    stopped?;
+    ended?;
+    let written = match &shared.store {
+        AnyStore::Embedded(store) => Some(store.written()),
+        AnyStore::Hbase(_) => None,
+    };
+    Ok((rows(&shared.store).await?, written))
+}
+
+/// The store's own row, made where there is none; and whether this store is new.
+async fn open_meta(config: &Config, shared: &Shared, env: &crate::world::World) -> Result<(Meta, bool), Error> {
+    let (source, group) = load::source_name(config);
+    let shards = match (&config.store, &shared.source) {
+        (Store::Embedded { .. }, _) => std::thread::available_parallelism().map_or(2, usize::from).max(2) as u32,
+        (Store::Hbase(_), AnySource::Kafka(source)) => (source.partitions().await?.len() as u32).max(16),
+        (Store::Hbase(_), _) => 16,
+    };
+    let definition = config.definition();
+    let identity = format!("{:016x}{:016x}", random(1), random(2));
+    let new = Meta {
+        format: meta::FORMAT,
+        identity: identity.clone(),
+        source,
+        group,
+        shards,
+        buckets: Bounds::default().buckets as u32,
+        definition: serde_json::to_value(&definition).unwrap_or_default(),
+    };
+    let meta = meta::open(env, &new).await?;
+    let known: clickmill_settings::Definition = serde_json::from_value(meta.definition.clone())
+        .map_err(|error| Error::Other(format!("the store's definition is damaged: {error}")))?;
+    let differences = definition.differences(&known);
+    if !differences.is_empty() {
+        return Err(Error::Changed(differences));
+    }
+    let new = meta.identity == identity;
+    Ok((meta, new))
+}
+
+async fn prepare_index(
+    env: &crate::world::World,
+    pipeline: &load::Pipeline,
+    meta: &Meta,
+    new: bool,
+) -> Result<(), Error> {
+    if let crate::world::AnyIndex::Elasticsearch(index) = &env.index {
+        let identity = u128::from_str_radix(&meta.identity, 16)
+            .map_err(|error| Error::Other(format!("the store's identity is damaged: {error}")))?;
+        let missing = match new {
+            true => clickmill_elasticsearch::Missing::Create,
+            false => clickmill_elasticsearch::Missing::Refuse,
+        };
+        index.prepare(identity, &reading::specs(&pipeline.plan), missing).await?;
+    }
+    Ok(())
+}
+
+/// Which tasks this host has to run.
+struct Assigned {
+    shared: Shared,
+    shards: u32,
+    changes: Option<Changes>,
+    /// Partitions of the topic that are this host's.
+    mine: BTreeSet<u32>,
+    /// Partitions to hand over as soon as their tasks have stopped.
+    leaving: Vec<Revoked>,
+    /// Where each partition of a topic begins that has no row yet.
+    beginnings: BTreeMap<u32, i64>,
+    /// Partitions of input that ends, and those of them that have ended.
+    started: BTreeSet<u32>,
+    ended: BTreeSet<u32>,
+}
+
+impl Assigned {
+    fn new(shared: &Shared, meta: &Meta, changes: Option<Changes>) -> Assigned {
+        Assigned {
+            shared: shared.clone(),
+            shards: meta.shards,
+            changes,
+            mine: BTreeSet::new(),
+            leaving: Vec::new(),
+            beginnings: BTreeMap::new(),
+            started: BTreeSet::new(),
+            ended: BTreeSet::new(),
+        }
+    }
+
+    async fn start(&mut self, host: &mut Host, new: bool) -> Result<(), Error> {
+        if let AnySource::Kafka(source) = &self.shared.source {
+            // Only what exists when the store is made can be begun at its end.
+            if new {
+                self.beginnings = source.start_offsets().await?.into_iter().collect();
+            }
+            return Ok(());
+        }
+        self.start_found(host)?;
+        (0..self.shards).try_for_each(|shard| host.start_shard(shard))
+    }
+
+    /// Partitions of files and of generated traffic that do not run yet; followed files may become more.
+    fn start_found(&mut self, host: &mut Host) -> Result<(), Error> {
+        let found = match &self.shared.source {
+            AnySource::Files(source) => source.partitions()?,
+            AnySource::Generate(source) => source.partitions(),
+            AnySource::Kafka(_) => Vec::new(),
+        };
+        for partition in found {
+            if self.started.insert(partition) {
+                host.start_partition(PartitionId { partition, log: 0 }, 0, true)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn all_ended(&self) -> bool {
+        !self.started.is_empty() && self.ended == self.started
+    }
+
+    /// The group gives or takes partitions: their tasks run or leave, and the shards that go with them.
+    async fn change(&mut self, host: &mut Host, change: Change) -> Result<(), Error> {
+        match change {
+            Change::Assigned(partitions) => self.mine.extend(partitions),
+            Change::Revoked(revoked) => {
+                self.mine.retain(|partition| !revoked.partitions.contains(partition));
+                self.leaving.push(revoked);
+            }
+        }
+        self.settle(host).await
+    }
+
+    /// Starts what is this host's and tells what is not to leave.
+    async fn settle(&mut self, host: &mut Host) -> Result<(), Error> {
+        let AnySource::Kafka(source) = &self.shared.source else { return Ok(()) };
+        let partitions = (source.partitions().await?.len() as u32).max(1);
+        for partition in 0..partitions {
+            let id = PartitionId { partition, log: 0 };
+            match (self.mine.contains(&partition), host.is_running(TaskId::Partition(id))) {
+                (true, false) => {
+                    let beginning = self.beginnings.get(&partition).copied().unwrap_or(0);
+                    host.start_partition(id, beginning, false)?;
+                }
+                (false, true) => host.leave_task(TaskId::Partition(id)),
+                _ => {}
+            }
+        }
+        for shard in 0..self.shards {
+            let task = TaskId::Shard(shard);
+            match (self.mine.contains(&(shard % partitions)), host.is_running(task)) {
+                (true, false) => host.start_shard(shard)?,
+                (false, true) => host.leave_task(task),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn handed_over(&mut self, host: &Host) {
+        let runs = |partition: &u32| host.is_running(TaskId::Partition(PartitionId { partition: *partition, log: 0 }));
+        self.leaving.retain(|revoked| revoked.partitions.iter().any(runs));
+    }
+
+    async fn next_change(&mut self) -> Change {
+        use futures_util::StreamExt;
+        match &mut self.changes {
+            Some(changes) => match changes.next().await {
+                Some(change) => change,
+                None => std::future::pending().await,
+            },
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// Until all is done, a signal comes, or a task fails.
+async fn wait(
+    args: &Args,
+    shared: &Shared,
+    meta: &Meta,
+    host: &mut Host,
+    work: &mut Assigned,
+) -> Result<(), Error> {
+    let mut signals = Signals::new()?;
+    let mut idle_since: Option<Instant> = None;
+    let follows = matches!(&shared.config.source, Source::Files(files) if files.follow);
+    let kafka = matches!(&shared.source, AnySource::Kafka(_));
+    let mut tick = tokio::time::interval(if kafka || follows { SLOW_TICK } else { TICK });
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = signals.next() => return Ok(()),
+            end = host.next_end() => match end {
+                Some((TaskId::Partition(id), Ok(()))) => {
+                    work.ended.insert(id.partition);
+                    work.handed_over(host);
+                    work.settle(host).await?;
+                }
+                Some((_, Ok(()))) => work.settle(host).await?,
+                None => {}
+                Some((_, Err(ended))) => return Err(ended.into()),
+            },
+            change = work.next_change() => work.change(host, change).await?,
+            _ = tick.tick() => {
+                if follows {
+                    work.start_found(host)?;
+                }
+                let idle = match &shared.source {
+                    _ if follows && args.until_idle.is_none() => false,
+                    AnySource::Kafka(source) if args.until_idle.is_some() => {
+                        let rows = rows(&shared.store).await?;
+                        at_end(&rows, &source.partitions().await?) && rows.answered(meta.shards)
+                    }
+                    AnySource::Kafka(_) => false,
+                    _ if follows => rows(&shared.store).await?.answered(meta.shards),
+                    _ => work.all_ended() && rows(&shared.store).await?.answered(meta.shards),
+                };
+                if !idle {
+                    idle_since = None;
+                    continue;
+                }
+                let since = *idle_since.get_or_insert_with(Instant::now);
+                match args.until_idle {
+                    Some(time) if (kafka || follows) && since.elapsed() < time => {}
+                    _ => return Ok(()),
+                }
+            }
+        }
+    }
+}
+
+/// How often it is asked whether all is done: at the end of input soon, on a cluster at leisure.
+const TICK: Duration = Duration::from_millis(10);
+const SLOW_TICK: Duration = Duration::from_millis(200);
+
+/// Every partition has a row that stands at the end that the broker names.
+fn at_end(rows: &Rows, partitions: &[Partition]) -> bool {
+    partitions.iter().all(|partition| {
+        let number = partition.number;
+        let logs = PartitionId { partition: number, log: 0 }..PartitionId { partition: number + 1, log: 0 };
+        match rows.partitions.range(logs).next_back() {
+            Some((_, row)) => row.position.next >= partition.end,
+            None => partition.end == partition.low,
+        }
+    })
+}
+
+/// The rows of all tasks.
+pub async fn rows(store: &AnyStore) -> Result<Rows, Error> {
+    let mut rows = Rows::default();
+    for task in store.tasks().await? {
+        let Some(bytes) = store.read_row(task).await? else { continue };
+        let damaged = |error: clickmill_tasks::row::RowError| Error::Other(error.to_string());
+        match task {
+            TaskId::Partition(id) => {
+                rows.partitions.insert(id, PartitionRow::decode(task, &bytes).map_err(damaged)?);
+            }
+            TaskId::Shard(shard) => {
+                rows.shards.insert(shard, ShardRow::decode(task, &bytes).map_err(damaged)?);
+            }
+            TaskId::Meta => {}
+        }
+    }
+    Ok(rows)
+}
+
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Signals, Error> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let hear = |kind| signal(kind).map_err(Error::io("signals cannot be heard"));
+        Ok(Signals { interrupt: hear(SignalKind::interrupt())?, terminate: hear(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// What this process committed.
+struct Own {
+    records: u64,
+    events: u64,
+    dead_letters: u64,
+    skipped: u64,
+    elapsed: Duration,
+    /// Where the store is embedded.
+    written: Option<Written>,
+}
+
+impl Own {
+    fn of(progress: &Progress) -> Own {
+        Own {
+            records: Progress::get(&progress.records),
+            events: Progress::get(&progress.events),
+            dead_letters: Progress::get(&progress.dead_letters),
+            skipped: Progress::get(&progress.skipped),
+            elapsed: Duration::ZERO,
+            written: None,
+        }
+    }
+
+    fn rate(&self) -> f64 {
+        self.events as f64 / self.elapsed.as_secs_f64().max(1e-9)
+    }
+
+    fn json(&self, total: &Counters) -> serde_json::Value {
+        json!({
+            "records": self.records,
+            "events": self.events,
+            "dead_letters": self.dead_letters,
+            "skipped": self.skipped,
+            "elapsed_seconds": (self.elapsed.as_secs_f64() * 1e6).round() / 1e6,
+            "events_per_second": (self.rate() * 10.0).round() / 10.0,
+            "total": {
+                "records": total.records,
+                "events": total.events,
+                "dead_letters": total.dead(),
+                "skipped": total.skipped,
+                "dead_letters_by_reason": total.dead_letters,
+            },
+            "written": self.written.map(|written| json!({
+                "event_rows": written.event_rows,
+                "event_bytes": written.event_bytes,
+                "documents": written.documents,
+                "document_bytes": written.document_bytes,
+                "syncs": written.syncs,
+            })),
+        })
+    }
+}
+
+/// The first rows of the answer, what could not be used, and the balance.
+fn summary(config: &Config, progress: &Progress, own: &Own, rows: &Rows) -> Result<(), Error> {
+    const SHOWN: usize = 10;
+    if matches!(config.index, Index::Embedded { .. })
+        && let Some(rollup) = config.pipeline.rollups.first()
+        && let Some(window) = rollup.windows.last()
+    {
+        let first = reading::top(config, &rollup.name, &window.name, SHOWN)?;
+        if !first.is_empty() {
+            println!("{} by {}, the first of {}:\n", window.name, rollup.by.join(" and "), rollup.name);
+            print!("{}", Table::of_documents(&first));
+            println!();
+        }
+    }
+    for (field, count) in progress.unusable_fields() {
+        println!("{field}: {count} values could not be used and count as absent");
+    }
+    let total = rows.counters();
+    for (reason, count) in &total.dead_letters {
+        println!("{reason}: {count} dead letters");
+    }
+    println!(
+        "{} records = {} events + {} dead letters + {} skipped",
+        total.records,
+        total.events,
+        total.dead(),
+        total.skipped
+    );
+    let earlier = if total.records == own.records { String::new() } else { format!(" of {} now", own.records) };
+    println!("{:.1} s{earlier}, {:.0} events/s", own.elapsed.as_secs_f64(), own.rate());
+    Ok(())
+}

@@ -1,0 +1,281 @@
+//! The real world of the tasks: whichever source, store and index the settings name, behind one type each. The only place that
+//! knows every implementation.
+
+use std::{
+    cell::RefCell,
+    hash::{BuildHasher, Hasher, RandomState},
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use clickmill_elasticsearch::ElasticsearchIndex;
+use clickmill_embedded::{EmbeddedIndex, EmbeddedStore, FileReader, FileSource, GenerateReader, GenerateSource};
+use clickmill_hbase::HbaseStore;
+use clickmill_kafka::{Change, KafkaReader, KafkaSource};
+use clickmill_plugin::WasmPlugins;
+use clickmill_settings::{self as settings, Config};
+use clickmill_tasks::{
+    batch::{DeadLetter, DocumentBatch, EventBatch},
+    env::{Env, Fetched, Index, Indexed, Reader, Source, Store, Trouble},
+    name::{PART, PartName, PartitionId, TaskId},
+    row::Position,
+};
+use futures_channel::mpsc::UnboundedReceiver;
+
+use crate::{error::Error, run};
+
+/// What threads share; each makes a [`World`] of it.
+#[derive(Clone)]
+pub struct Shared {
+    pub config: Arc<Config>,
+    pub plugins: Arc<WasmPlugins>,
+    pub source: AnySource,
+    pub store: AnyStore,
+    pub embedded: Option<EmbeddedIndex>,
+    began: Instant,
+}
+
+/// Tells which partitions of a topic this process is to read.
+pub type Changes = UnboundedReceiver<Change>;
+
+impl Shared {
+    /// Opens everything that the settings name. With `join`, Kafka's consumer group is joined.
+    pub async fn open(
+        config: Arc<Config>,
+        plugins: Arc<WasmPlugins>,
+        join: bool,
+    ) -> Result<(Shared, Option<Changes>), Error> {
+        let (store, embedded) = match &config.store {
+            settings::Store::Embedded { path } => {
+                let store = EmbeddedStore::open(path)?;
+                let index = match &config.index {
+                    settings::Index::Embedded { .. } => Some(EmbeddedIndex::new(&store)?),
+                    settings::Index::Elasticsearch(_) => None,
+                };
+                (AnyStore::Embedded(store), index)
+            }
+            settings::Store::Hbase(hbase) => (AnyStore::Hbase(Arc::new(HbaseStore::open(hbase).await?)), None),
+        };
+        let mut changes = None;
+        let source = match &config.source {
+            settings::Source::Files(files) => {
+                let logs = file_logs(&store).await?;
+                let known = logs.iter().map(|(partition, log)| (*partition, log.as_deref()));
+                AnySource::Files(FileSource::new(files, known)?)
+            }
+            settings::Source::Generate(generate) => AnySource::Generate(GenerateSource::new(generate)),
+            settings::Source::Kafka(kafka) => {
+                let mut source = KafkaSource::new(kafka)?;
+                if join {
+                    changes = Some(source.join()?);
+                }
+                AnySource::Kafka(Arc::new(source))
+            }
+        };
+        Ok((Shared { config, plugins, source, store, embedded, began: Instant::now() }, changes))
+    }
+
+    /// A world for one thread.
+    pub fn world(&self) -> Result<World, Trouble> {
+        let index = match (&self.config.index, &self.embedded) {
+            (settings::Index::Elasticsearch(elasticsearch), _) => {
+                AnyIndex::Elasticsearch(Rc::new(ElasticsearchIndex::new(elasticsearch)?))
+            }
+            (settings::Index::Embedded { .. }, Some(index)) => AnyIndex::Embedded(index.clone()),
+            (settings::Index::Embedded { .. }, None) => {
+                return Err(Trouble::Final("an embedded index needs an embedded store".into()));
+            }
+        };
+        Ok(World { shared: self.clone(), index, random: RefCell::default() })
+    }
+}
+
+/// The world of the tasks of one thread.
+pub struct World {
+    pub shared: Shared,
+    pub index: AnyIndex,
+    random: RefCell<u64>,
+}
+
+impl Env for World {
+    type Source = AnySource;
+    type Store = AnyStore;
+    type Index = AnyIndex;
+    type Plugins = WasmPlugins;
+
+    fn source(&self) -> &AnySource {
+        &self.shared.source
+    }
+
+    fn store(&self) -> &AnyStore {
+        &self.shared.store
+    }
+
+    fn index(&self) -> &AnyIndex {
+        &self.index
+    }
+
+    fn plugins(&self) -> &WasmPlugins {
+        &self.shared.plugins
+    }
+
+    fn now(&self) -> Duration {
+        self.shared.began.elapsed()
+    }
+
+    async fn sleep(&self, time: Duration) {
+        tokio::time::sleep(time).await;
+    }
+
+    fn random(&self) -> u64 {
+        let mut counter = self.random.borrow_mut();
+        *counter += 1;
+        random(*counter)
+    }
+}
+
+/// A random number: the hash of a number under keys that the system drew.
+pub fn random(of: u64) -> u64 {
+    let mut hasher = RandomState::new().build_hasher();
+    hasher.write_u64(of);
+    hasher.finish()
+}
+
+/// The segments of each file log that the store knows.
+async fn file_logs(store: &AnyStore) -> Result<Vec<(u32, Option<Vec<u8>>)>, Error> {
+    let mut logs = Vec::new();
+    for (id, row) in run::rows(store).await?.partitions {
+        let mut content = None;
+        for part in row.position.log.iter().flat_map(|log| log.parts(PART)) {
+            let part = store.get_part(part).await?.ok_or_else(|| {
+                Error::Other(format!("the files of partition {id} are missing in the store; restore it from a copy"))
+            })?;
+            content.get_or_insert_with(Vec::new).extend_from_slice(&part);
+        }
+        logs.push((id.partition, content));
+    }
+    Ok(logs)
+}
+
+#[derive(Clone)]
+pub enum AnySource {
+    Files(FileSource),
+    Generate(GenerateSource),
+    Kafka(Arc<KafkaSource>),
+}
+
+pub enum AnyReader {
+    Files(FileReader),
+    Generate(GenerateReader),
+    Kafka(KafkaReader),
+}
+
+impl Source for AnySource {
+    type Reader = AnyReader;
+
+    async fn open(&self, partition: PartitionId, position: &Position) -> Result<AnyReader, Trouble> {
+        Ok(match self {
+            AnySource::Files(source) => AnyReader::Files(source.open(partition, position).await?),
+            AnySource::Generate(source) => AnyReader::Generate(source.open(partition, position).await?),
+            AnySource::Kafka(source) => AnyReader::Kafka(source.open(partition, position).await?),
+        })
+    }
+}
+
+impl Reader for AnyReader {
+    async fn next(&mut self, wait: Duration) -> Result<Fetched, Trouble> {
+        match self {
+            AnyReader::Files(reader) => reader.next(wait).await,
+            AnyReader::Generate(reader) => reader.next(wait).await,
+            AnyReader::Kafka(reader) => reader.next(wait).await,
+        }
+    }
+
+    fn committed(&mut self, next: i64) {
+        match self {
+            AnyReader::Files(reader) => reader.committed(next),
+            AnyReader::Generate(reader) => reader.committed(next),
+            AnyReader::Kafka(reader) => reader.committed(next),
+        }
+    }
+}
+
+#[derive(Clone)]
+pub enum AnyStore {
+    Embedded(EmbeddedStore),
+    Hbase(Arc<HbaseStore>),
+}
+
+macro_rules! store {
+    ($self:ident, $store:ident => $call:expr) => {
+        match $self {
+            AnyStore::Embedded($store) => $call,
+            AnyStore::Hbase($store) => $call,
+        }
+    };
+}
+
+impl Store for AnyStore {
+    async fn read_row(&self, task: TaskId) -> Result<Option<Vec<u8>>, Trouble> {
+        store!(self, store => store.read_row(task).await)
+    }
+
+    async fn swap_row(&self, task: TaskId, old: Option<&[u8]>, new: &[u8]) -> Result<bool, Trouble> {
+        store!(self, store => store.swap_row(task, old, new).await)
+    }
+
+    async fn tasks(&self) -> Result<Vec<TaskId>, Trouble> {
+        store!(self, store => store.tasks().await)
+    }
+
+    async fn put_part(&self, name: PartName, bytes: Arc<[u8]>) -> Result<(), Trouble> {
+        store!(self, store => store.put_part(name, bytes).await)
+    }
+
+    async fn get_part(&self, name: PartName) -> Result<Option<Arc<[u8]>>, Trouble> {
+        store!(self, store => store.get_part(name).await)
+    }
+
+    async fn list_parts(&self, task: TaskId) -> Result<Vec<PartName>, Trouble> {
+        store!(self, store => store.list_parts(task).await)
+    }
+
+    async fn delete_parts(&self, names: &[PartName]) -> Result<(), Trouble> {
+        store!(self, store => store.delete_parts(names).await)
+    }
+
+    async fn put_events(&self, batch: Rc<EventBatch>) -> Result<(), Trouble> {
+        store!(self, store => store.put_events(batch).await)
+    }
+
+    async fn put_dead_letters(&self, letters: Rc<[DeadLetter]>) -> Result<(), Trouble> {
+        store!(self, store => store.put_dead_letters(letters).await)
+    }
+
+    async fn freeze(&self, shard: u32, group: &[u8], commit: u64, value: &[u8]) -> Result<(), Trouble> {
+        store!(self, store => store.freeze(shard, group, commit, value).await)
+    }
+
+    async fn thaw(&self, shard: u32, group: &[u8]) -> Result<Option<Vec<u8>>, Trouble> {
+        store!(self, store => store.thaw(shard, group).await)
+    }
+
+    async fn frozen(&self, shard: u32) -> Result<Vec<Vec<u8>>, Trouble> {
+        store!(self, store => store.frozen(shard).await)
+    }
+}
+
+pub enum AnyIndex {
+    Embedded(EmbeddedIndex),
+    Elasticsearch(Rc<ElasticsearchIndex>),
+}
+
+impl Index for AnyIndex {
+    async fn put(&self, batch: Rc<DocumentBatch>) -> Result<Vec<Indexed>, Trouble> {
+        match self {
+            AnyIndex::Embedded(index) => index.put(batch).await,
+            AnyIndex::Elasticsearch(index) => index.put(batch).await,
+        }
+    }
+}

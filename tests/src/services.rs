@@ -1,0 +1,30 @@
+//! The three services, as `tests/services/services.sh up` exports them, and what is in them.
+
+use std::{
+    process::Command,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+/// An address that a service's script exported. A test without its service fails.
+pub fn address(variable: &str) -> String {
+    std::env::var(variable).unwrap_or_else(|_| {
+        panic!("{variable} is not set: eval \"$(tests/services/services.sh up)\" starts the services and exports it")
+    })
+}
+
+/// A name that no earlier run has used, for topics, tables and indices.
+pub fn unique(name: &str) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    format!("{name}_{}", now.as_millis())
+}
+
+/// A request to Elasticsearch; the body of its answer.
+pub fn elasticsearch(method: &str, path: &str, body: Option<&str>) -> serde_json::Value {
+    let url = format!("{}{path}", address("ELASTICSEARCH_URL"));
+    let mut curl = Command::new("curl");
+    curl.args(["-s", "-X", method, "-H", "content-type: application/json", &url]);
+    if let Some(body) = body {
+        curl.args(["-d", body]);
+    }
+    serde_json::from_slice(&curl.output().unwrap().stdout).unwrap()
+}

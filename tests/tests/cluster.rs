@@ -1,0 +1,2 @@
+//! The same record through a real Kafka, a real HBase and a real Elasticsearch.
+fn main() {}

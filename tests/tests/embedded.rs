@@ -1,0 +1,95 @@
+//! Files in, answer out, all embedded: the documents equal SQL, whatever is done to the process.
+
+use std::{
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use clickmill_tests::{Folder, Traffic, answer, compare, documents, ndjson, summary};
+
+const SETTINGS: &str = r#"
+[source]
+kind = "files"
+paths = ["data/*"]
+[store]
+path = "store"
+[commit]
+interval = "100ms"
+"#;
+
+fn folder(name: &str, traffic: &mut Traffic, lines: &[usize]) -> Folder {
+    let folder = Folder::new(name);
+    std::fs::create_dir(folder.path().join("data")).unwrap();
+    folder.write("clickmill.toml", SETTINGS);
+    for (number, &count) in lines.iter().enumerate() {
+        folder.write(&format!("data/{number}.jsonl"), traffic.lines(count));
+    }
+    folder
+}
+
+fn check(folder: &Folder, traffic: &Traffic) {
+    let found = documents(&folder.ok(&["query", "--format", "ndjson", "--limit", "0"]));
+    compare(&found, &answer(&traffic.clicks).unwrap()).unwrap();
+    let events = ndjson(&folder.ok(&["events", "--format", "ndjson", "--limit", "0"]));
+    assert_eq!(events.len(), traffic.clicks.len());
+    let dead = ndjson(&folder.ok(&["dead-letters", "--format", "ndjson", "--limit", "0"]));
+    assert_eq!(dead.len() as u64, traffic.dead);
+}
+
+#[test]
+fn documents_equal_sql_over_the_same_clicks() {
+    let mut traffic = Traffic::new(1, 0, 500, 40, 50);
+    let folder = folder("sql", &mut traffic, &[20_000, 1, 5_000]);
+    let last = summary(&folder.ok(&["run", "--summary", "json"]));
+    assert_eq!(last["records"], 25_001);
+    assert_eq!(last["events"], traffic.clicks.len());
+    assert_eq!(last["dead_letters"], traffic.dead);
+    assert_eq!(last["skipped"], 0);
+    check(&folder, &traffic);
+}
+
+#[test]
+fn a_second_run_reads_what_was_added() {
+    let mut traffic = Traffic::new(2, 0, 100, 20, 0);
+    let folder = folder("added", &mut traffic, &[3_000]);
+    folder.ok(&["run"]);
+    folder.write("data/1.jsonl", traffic.lines(2_000));
+    let last = summary(&folder.ok(&["run", "--summary", "json"]));
+    assert_eq!((last["records"].as_u64(), last["total"]["records"].as_u64()), (Some(2_000), Some(5_000)));
+    check(&folder, &traffic);
+}
+
+#[test]
+fn kills_lose_nothing_and_double_nothing() {
+    const KILLS: usize = 20;
+    let mut traffic = Traffic::new(3, 0, 3_000, 300, 100);
+    let folder = folder("kills", &mut traffic, &[600_000]);
+    let (mut kills, mut last) = (0, 0);
+    let mut wait = 300;
+    while kills < KILLS {
+        let mut host = folder
+            .command(&["run", "--summary", "json"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_millis(wait) && host.try_wait().unwrap().is_none() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert!(host.try_wait().unwrap().is_none(), "the input ended after {kills} kills; too few fell within it");
+        host.kill().unwrap();
+        host.wait().unwrap();
+        let events: u64 = folder.ok(&["events", "--count"]).trim().parse().unwrap();
+        assert!(events >= last, "events were lost: {last}, then {events}");
+        if events > last {
+            // A kill counts that fell after the first commit and before the last one.
+            kills += 1;
+        }
+        last = events;
+        // Vary the moment, and find one that leaves time for a commit, whatever the machine does.
+        wait = if kills == 0 { wait + 100 } else { wait.max(250) * 9 / 10 + (kills as u64 * 37) % 60 };
+    }
+    folder.ok(&["run"]);
+    check(&folder, &traffic);
+}
