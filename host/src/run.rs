@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use clickmill_elasticsearch::Missing;
 use clickmill_embedded::Written;
 use clickmill_kafka::{Change, Partition, Revoked};
 use clickmill_settings::{Config, Index, Source, Store};
@@ -28,7 +29,7 @@ use crate::{
     output::Table,
     progress::Display,
     reading,
-    world::{AnySource, AnyStore, Changes, Shared, random},
+    world::{AnyIndex, AnySource, AnyStore, Changes, Shared, World, random},
 };
 
 #[derive(clap::Args)]
@@ -97,8 +98,8 @@ async fn work(
     let pipeline = load::pipeline(config)?;
     let (shared, changes) = Shared::open(config.clone(), pipeline.plugins.clone(), true).await?;
     let env = shared.world()?;
-    let (meta, new) = open_meta(config, &shared, &env).await?;
-    prepare_index(&env, &pipeline, &meta, new).await?;
+    let meta = open_meta(config, &shared, &env).await?;
+    prepare_index(&env, &pipeline, &meta).await?;
     let setup = Setup {
         shared: shared.clone(),
         plan: pipeline.plan.clone(),
@@ -114,7 +115,7 @@ async fn work(
     };
     let mut host = Host::new(setup);
     let mut work = Assigned::new(&shared, &meta, changes);
-    work.start(&mut host, new).await?;
+    work.start(&mut host)?;
     let stopped = wait(args, &shared, &meta, &mut host, &mut work).await;
     let ended = host.stop().await;
     stopped?;
@@ -126,23 +127,26 @@ async fn work(
     Ok((rows(&shared.store).await?, written))
 }
 
-/// The store's own row, made where there is none; and whether this store is new.
-async fn open_meta(config: &Config, shared: &Shared, env: &crate::world::World) -> Result<(Meta, bool), Error> {
+/// The store's own row, made where there is none.
+async fn open_meta(config: &Config, shared: &Shared, env: &World) -> Result<Meta, Error> {
     let (source, group) = load::source_name(config);
-    let shards = match (&config.store, &shared.source) {
-        (Store::Embedded { .. }, _) => std::thread::available_parallelism().map_or(2, usize::from).max(2) as u32,
-        (Store::Hbase(_), AnySource::Kafka(source)) => (source.partitions().await?.len() as u32).max(16),
-        (Store::Hbase(_), _) => 16,
+    let beginnings = match &shared.source {
+        AnySource::Kafka(source) => source.start_offsets().await?.into_iter().collect(),
+        _ => BTreeMap::new(),
+    };
+    let shards = match &config.store {
+        Store::Embedded { .. } => std::thread::available_parallelism().map_or(2, usize::from).max(2) as u32,
+        Store::Hbase(_) => (beginnings.len() as u32).max(16),
     };
     let definition = config.definition();
-    let identity = format!("{:016x}{:016x}", random(1), random(2));
     let new = Meta {
         format: meta::FORMAT,
-        identity: identity.clone(),
+        identity: format!("{:016x}{:016x}", random(1), random(2)),
         source,
         group,
         shards,
         buckets: Bounds::default().buckets as u32,
+        beginnings,
         definition: serde_json::to_value(&definition).unwrap_or_default(),
     };
     let meta = meta::open(env, &new).await?;
@@ -152,22 +156,17 @@ async fn open_meta(config: &Config, shared: &Shared, env: &crate::world::World) 
     if !differences.is_empty() {
         return Err(Error::Changed(differences));
     }
-    let new = meta.identity == identity;
-    Ok((meta, new))
+    Ok(meta)
 }
 
-async fn prepare_index(
-    env: &crate::world::World,
-    pipeline: &load::Pipeline,
-    meta: &Meta,
-    new: bool,
-) -> Result<(), Error> {
-    if let crate::world::AnyIndex::Elasticsearch(index) = &env.index {
+/// Makes the index where it is absent. Once a shard has a row it may have documents: then an index that is gone was deleted.
+async fn prepare_index(env: &World, pipeline: &load::Pipeline, meta: &Meta) -> Result<(), Error> {
+    if let AnyIndex::Elasticsearch(index) = &env.index {
         let identity = u128::from_str_radix(&meta.identity, 16)
             .map_err(|error| Error::Other(format!("the store's identity is damaged: {error}")))?;
-        let missing = match new {
-            true => clickmill_elasticsearch::Missing::Create,
-            false => clickmill_elasticsearch::Missing::Refuse,
+        let missing = match rows(&env.shared.store).await?.shards.is_empty() {
+            true => Missing::Create,
+            false => Missing::Refuse,
         };
         index.prepare(identity, &reading::specs(&pipeline.plan), missing).await?;
     }
@@ -198,18 +197,15 @@ impl Assigned {
             changes,
             mine: BTreeSet::new(),
             leaving: Vec::new(),
-            beginnings: BTreeMap::new(),
+            beginnings: meta.beginnings.clone(),
             started: BTreeSet::new(),
             ended: BTreeSet::new(),
         }
     }
 
-    async fn start(&mut self, host: &mut Host, new: bool) -> Result<(), Error> {
-        if let AnySource::Kafka(source) = &self.shared.source {
-            // Only what exists when the store is made can be begun at its end.
-            if new {
-                self.beginnings = source.start_offsets().await?.into_iter().collect();
-            }
+    /// Partitions of a topic start when the group assigns them.
+    fn start(&mut self, host: &mut Host) -> Result<(), Error> {
+        if self.changes.is_some() {
             return Ok(());
         }
         self.start_found(host)?;

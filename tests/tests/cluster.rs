@@ -1,2 +1,138 @@
-//! The same record through a real Kafka, a real HBase and a real Elasticsearch.
-fn main() {}
+//! The same record through a real Kafka, a real HBase and a real Elasticsearch: documents equal SQL, and equal those of an
+//! embedded run over the same topic.
+
+use std::time::{Duration, Instant};
+
+use clickmill_tests::{
+    Folder, Traffic, answer, compare, documents, ndjson,
+    services::{address, elasticsearch, unique},
+    summary,
+};
+use rdkafka::{
+    ClientConfig,
+    producer::{BaseProducer, BaseRecord, Producer},
+};
+
+const PARTITIONS: u32 = 4;
+
+/// A new topic with traffic in each partition.
+fn topic(name: &str, lines: usize) -> Vec<Traffic> {
+    let mut client = ClientConfig::new();
+    client.set("bootstrap.servers", address("KAFKA_BOOTSTRAP"));
+    create(&client, name);
+    let producer: BaseProducer = client.create().unwrap();
+    let mut all = Vec::new();
+    for partition in 0..PARTITIONS {
+        let mut traffic = Traffic::new(7, partition, 200, 30, 40);
+        for _ in 0..lines {
+            let line = traffic.line();
+            let mut record = BaseRecord::<(), _>::to(name).partition(partition as i32).payload(&line);
+            while let Err((error, back)) = producer.send(record) {
+                assert!(error.to_string().contains("QueueFull"), "{error}");
+                producer.poll(Duration::from_millis(50));
+                record = back;
+            }
+        }
+        all.push(traffic);
+    }
+    producer.flush(Duration::from_secs(60)).unwrap();
+    all
+}
+
+/// Makes the topic, by the tool that comes with Kafka's client: the admin interface, polled until it answers.
+fn create(client: &ClientConfig, name: &str) {
+    use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+    let admin: AdminClient<rdkafka::client::DefaultClientContext> = client.create().unwrap();
+    let topic = NewTopic::new(name, PARTITIONS as i32, TopicReplication::Fixed(1));
+    let made = futures_executor::block_on(admin.create_topics([&topic], &AdminOptions::new())).unwrap();
+    made[0].as_ref().unwrap();
+}
+
+fn settings(name: &str, group: &str, rest: &str) -> String {
+    let brokers = address("KAFKA_BOOTSTRAP");
+    format!(
+        "[source]\nkind = \"kafka\"\nbrokers = \"{brokers}\"\ntopic = \"{name}\"\ngroup = \"{group}\"\n\
+         [commit]\ninterval = \"200ms\"\n{rest}"
+    )
+}
+
+fn on_the_cluster(name: &str) -> String {
+    let (host, port) = {
+        let thrift = address("HBASE_THRIFT");
+        let (host, port) = thrift.rsplit_once(':').unwrap();
+        (host.to_owned(), port.to_owned())
+    };
+    let url = address("ELASTICSEARCH_URL");
+    settings(
+        name,
+        name,
+        &format!(
+            "[store]\nkind = \"hbase\"\nhost = \"{host}\"\nport = {port}\ntable = \"{name}\"\n\
+             [index]\nkind = \"elasticsearch\"\nurl = \"{url}\"\nname = \"{name}\"\n"
+        ),
+    )
+}
+
+fn check(folder: &Folder, traffic: &[Traffic]) {
+    let clicks: Vec<_> = traffic.iter().flat_map(|traffic| traffic.clicks.clone()).collect();
+    let found = documents(&folder.ok(&["query", "--format", "ndjson", "--limit", "0"]));
+    compare(&found, &answer(&clicks).unwrap()).unwrap();
+    let events = ndjson(&folder.ok(&["events", "--format", "ndjson", "--limit", "0"]));
+    assert_eq!(events.len(), clicks.len());
+    for (event, click) in events.iter().zip(&clicks) {
+        assert_eq!(event["partition"], click.partition);
+        assert_eq!(event["offset"], click.offset);
+        assert_eq!(event["user_id"], *click.user);
+        assert_eq!(event["url"], *click.url);
+    }
+    let dead: u64 = traffic.iter().map(|traffic| traffic.dead).sum();
+    let letters = ndjson(&folder.ok(&["dead-letters", "--format", "ndjson", "--limit", "0"]));
+    assert_eq!(letters.len() as u64, dead);
+}
+
+#[test]
+fn kafka_hbase_and_elasticsearch_give_the_answer_of_sql() {
+    let name = unique("clicks");
+    let traffic = topic(&name, 2_000);
+    let folder = Folder::new("cluster");
+    folder.write("clickmill.toml", on_the_cluster(&name));
+    folder.ok(&["check"]);
+    let last = summary(&folder.ok(&["run", "--until-idle", "2s", "--summary", "json"]));
+    assert_eq!(last["records"], 2_000 * PARTITIONS);
+    check(&folder, &traffic);
+
+    let aliases = elasticsearch("GET", &format!("/_alias/{name}"), None);
+    let indices: Vec<&String> = aliases.as_object().unwrap().keys().collect();
+    assert_eq!(
+        indices,
+        [
+            &format!("{name}-url-country-1d"),
+            &format!("{name}-url-country-1h"),
+            &format!("{name}-url-country-1m")
+        ]
+    );
+
+    let embedded = Folder::new("cluster-embedded");
+    embedded.write("clickmill.toml", settings(&name, &format!("{name}-embedded"), "[store]\npath = \"store\"\n"));
+    embedded.ok(&["run", "--until-idle", "2s"]);
+    check(&embedded, &traffic);
+}
+
+#[test]
+fn a_host_that_was_killed_is_taken_over() {
+    let name = unique("kills");
+    let traffic = topic(&name, 3_000);
+    let folder = Folder::new("cluster-kills");
+    folder.write("clickmill.toml", on_the_cluster(&name));
+    for _ in 0..3 {
+        let mut host = folder.command(&["run"]).spawn().unwrap();
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(4) && host.try_wait().unwrap().is_none() {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        host.kill().unwrap();
+        host.wait().unwrap();
+    }
+    folder.ok(&["run", "--until-idle", "2s"]);
+    check(&folder, &traffic);
+}

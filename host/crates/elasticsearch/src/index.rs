@@ -1,6 +1,13 @@
 //! The indices of one configuration: made, checked, and written to.
 
-use std::{cell::Cell, collections::BTreeMap, rc::Rc};
+use std::{
+    collections::BTreeMap,
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use clickmill_settings::Elasticsearch;
 use clickmill_tasks::{
@@ -36,18 +43,18 @@ pub enum Missing {
 
 /// The index in Elasticsearch. Several hosts may use it at once.
 pub struct ElasticsearchIndex {
-    client: Rc<Client>,
+    client: Arc<Client>,
     name: String,
-    bulk_bytes: Cell<usize>,
+    bulk_bytes: AtomicUsize,
 }
 
 impl ElasticsearchIndex {
     /// Sends nothing yet. Fails where the settings' secrets or certificates cannot be read.
     pub fn new(settings: &Elasticsearch) -> Result<ElasticsearchIndex, Trouble> {
         Ok(ElasticsearchIndex {
-            client: Rc::new(Client::new(settings)?),
+            client: Arc::new(Client::new(settings)?),
             name: settings.name.clone(),
-            bulk_bytes: Cell::new(BULK_BYTES),
+            bulk_bytes: AtomicUsize::new(BULK_BYTES),
         })
     }
 
@@ -62,11 +69,14 @@ impl ElasticsearchIndex {
         self.check_alias(identity).await?;
         for spec in specs {
             let index = spec.index(&self.name);
-            let found = self.mappings(&index).await?;
-            self.put(&format!("/_index_template/{index}"), spec.template(&self.name, identity)).await?;
-            match found {
-                Some(found) => self.check(spec, &index, identity, found).await?,
+            let template = (format!("/_index_template/{index}"), spec.template(&self.name, identity));
+            match self.mappings(&index).await? {
+                Some(found) => {
+                    self.check(spec, &index, identity, found).await?;
+                    self.put(&template.0, template.1).await?;
+                }
                 None if missing == Missing::Create => {
+                    self.put(&template.0, template.1).await?;
                     self.create(&index).await?;
                     let found = self.mappings(&index).await?.unwrap_or_default();
                     self.check(spec, &index, identity, found).await?;
@@ -194,7 +204,7 @@ impl ElasticsearchIndex {
         while to < batch.starts.len() && to - from < BULK_DOCUMENTS {
             let before = lines.len();
             push_item(&mut lines, batch, to);
-            if lines.len() > self.bulk_bytes.get() && to > from {
+            if lines.len() > self.bulk_bytes.load(Ordering::Relaxed) && to > from {
                 lines.truncate(before);
                 break;
             }
@@ -213,7 +223,7 @@ impl ElasticsearchIndex {
             Outcome::Judged(verdicts) => Ok(verdicts),
             Outcome::TooLarge(text) if to - from == 1 => Ok(vec![Indexed::Again(text)]),
             Outcome::TooLarge(_) => {
-                self.bulk_bytes.set((bytes / 2).max(LEAST_BULK_BYTES));
+                self.bulk_bytes.store((bytes / 2).max(LEAST_BULK_BYTES), Ordering::Relaxed);
                 Ok(Vec::new())
             }
             Outcome::NoIndex => trouble(

@@ -1,6 +1,6 @@
 //! Documents, read back. Blocking; meant for commands, not for tasks.
 
-use std::{collections::HashMap, rc::Rc, sync::Arc, vec};
+use std::{collections::HashMap, sync::Arc, vec};
 
 use clickmill_columns::{Field, Kind};
 use clickmill_tasks::{
@@ -18,7 +18,7 @@ const SCROLL: &str = "2m";
 
 /// Documents in no order; ends after the first trouble.
 pub struct Documents {
-    client: Rc<Client>,
+    client: Arc<Client>,
     specs: HashMap<String, IndexSpec>,
     state: State,
     page: vec::IntoIter<Value>,
@@ -33,7 +33,7 @@ enum State {
 
 impl Documents {
     pub(crate) fn new(
-        client: Rc<Client>,
+        client: Arc<Client>,
         name: &str,
         specs: &[IndexSpec],
         filter: &DocumentFilter,

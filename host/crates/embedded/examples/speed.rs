@@ -22,8 +22,17 @@ use clickmill_tasks::{
 use futures_executor::block_on;
 
 const PARTITION: PartitionId = PartitionId { partition: 0, log: 0 };
-const PLACES: [&str; 9] =
-    ["event_id", "event_type", "user_id", "session_id", "referrer", "country", "city", "ip_address", "user_agent"];
+const PLACES: [&str; 9] = [
+    "event_id",
+    "event_type",
+    "user_id",
+    "session_id",
+    "referrer",
+    "country",
+    "city",
+    "ip_address",
+    "user_agent",
+];
 
 /// Seconds of CPU that the process has used.
 fn cpu() -> f64 {
@@ -69,11 +78,18 @@ fn event_batch(batch: &RawBatch, urls: &mut Dictionary) -> EventBatch {
     };
     columns.extend(PLACES.map(&mut places));
     let mut raw = places("url");
-    let canonical = |row: usize| raw.column.text(row).and_then(|url| url.split(|byte| *byte == b'?').next()).unwrap_or_default();
+    let canonical = |row: usize| {
+        raw.column.text(row).and_then(|url| url.split(|byte| *byte == b'?').next()).unwrap_or_default()
+    };
     let codes: Vec<u32> = (0..rows).map(|row| urls.intern(canonical(row))).collect();
     let differs = Validity::from_fn(rows, |row| raw.column.text(row).is_some_and(|url| url.contains(&b'?')));
     let distinct: Arc<Values> = Arc::new((0..urls.len() as u32).map(|code| urls.get(code)).collect());
-    columns.push(column("url", Kind::Text, Data::Coded { distinct: distinct.clone(), codes: codes.clone() }, Validity::all()));
+    columns.push(column(
+        "url",
+        Kind::Text,
+        Data::Coded { distinct: distinct.clone(), codes: codes.clone() },
+        Validity::all(),
+    ));
     raw.column.valid = differs;
     raw.field = column("raw_url", Kind::Text, Data::Booleans(Vec::new()), Validity::all()).field;
     columns.push(raw);
@@ -152,7 +168,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             since = 0;
             let head = Head { fence: 1, commit, ..Head::default() };
             let position = Position { next, ..Position::default() };
-            let new = PartitionRow { head, position, fences: vec![(1, 0)], ..PartitionRow::default() }.encode();
+            let new =
+                PartitionRow { head, position, fences: vec![(1, 0)], ..PartitionRow::default() }.encode();
             swapped = block_on(store.swap_row(task, row.as_deref(), &new));
             row = Some(new);
         }

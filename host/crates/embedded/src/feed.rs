@@ -135,7 +135,9 @@ impl Feeder {
 impl Drop for Feeder {
     fn drop(&mut self) {
         let mut state = self.0.lock();
-        state.end.get_or_insert_with(|| Err(Trouble::Final("the thread that reads the source has ended".into())));
+        state
+            .end
+            .get_or_insert_with(|| Err(Trouble::Final("the thread that reads the source has ended".into())));
         state.wake();
     }
 }

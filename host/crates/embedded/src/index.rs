@@ -155,7 +155,8 @@ fn encode(batches: &[&DocumentBatch], plain: &mut Plain) -> Result<crate::table:
         writer.repeat(1, &batch.window, count);
         writer.integers(2, batch.starts.iter().copied());
         writer.integers(3, batch.starts.iter().map(|start| start.saturating_add(batch.window_millis)));
-        let columns = batch.by.iter().map(|(_, column)| column).chain(batch.fields.iter().map(|(_, column)| column));
+        let columns =
+            batch.by.iter().map(|(_, column)| column).chain(batch.fields.iter().map(|(_, column)| column));
         let mut next = 4;
         for column in columns {
             writer.column(next, column, &rows);

@@ -109,7 +109,8 @@ impl StoreReader {
             Ok((self.committed(connection)?, files))
         })?;
         for (partition, committed) in committed {
-            let mut files: Vec<EventFile> = files.iter().filter(|f| f.partition == partition).cloned().collect();
+            let mut files: Vec<EventFile> =
+                files.iter().filter(|f| f.partition == partition).cloned().collect();
             // What was given already, by fence and offsets: files that replace others hold it too.
             let mut given: Vec<(u64, i64, i64)> = Vec::new();
             while !files.is_empty() {
@@ -164,8 +165,10 @@ impl StoreReader {
                 if !wanted(offset) {
                     continue;
                 }
-                let stored = specs.iter().zip(&rows.columns).filter(|(spec, _)| !PLACE.contains(&&*spec.name));
-                let cells = stored.map(|(spec, column)| (spec.name.clone(), cell(spec.kind, column, row))).collect();
+                let stored =
+                    specs.iter().zip(&rows.columns).filter(|(spec, _)| !PLACE.contains(&&*spec.name));
+                let cells =
+                    stored.map(|(spec, column)| (spec.name.clone(), cell(spec.kind, column, row))).collect();
                 let event = StoredEvent { partition: file.partition, offset, cells };
                 if each(event).is_break() {
                     return Ok(ControlFlow::Break(()));
@@ -206,7 +209,10 @@ impl StoreReader {
                 && files.iter().any(|file| file.name == name)
             {
                 let path = self.folder.table(Table::Documents).join(name);
-                return Err(Trouble::Final(format!("{} is missing, though the store lists it", path.display())));
+                return Err(Trouble::Final(format!(
+                    "{} is missing, though the store lists it",
+                    path.display()
+                )));
             }
             for file in files.iter().filter(|file| matches(filter, file)) {
                 if done.contains(&file.name) {
@@ -242,7 +248,10 @@ impl StoreReader {
             let documents = Documents::new(&specs, &rows, &layout);
             for row in 0..documents.rows {
                 let wanted = filter.time(documents.integer(START, row))
-                    && filter.window.as_deref().is_none_or(|window| documents.text(WINDOW, row) == Some(window))
+                    && filter
+                        .window
+                        .as_deref()
+                        .is_none_or(|window| documents.text(WINDOW, row) == Some(window))
                     && layout.by.iter().all(|name| filter.group(name, documents.text(name, row)));
                 if !wanted {
                     continue;
@@ -267,7 +276,8 @@ fn matches(filter: &DocumentFilter, file: &DocumentFile) -> bool {
 
 fn document(documents: &Documents<'_>, layout: &Layout, rollup: &Arc<str>, row: usize) -> StoredDocument {
     let start = documents.integer(START, row);
-    let by = layout.by.iter().map(|name| (name.as_str().into(), documents.text(name, row).map(str::to_owned)));
+    let by =
+        layout.by.iter().map(|name| (name.as_str().into(), documents.text(name, row).map(str::to_owned)));
     let field = |(name, kind): &(String, Kind)| {
         let value = documents.column(name).map_or(Value::Null, |column| value(*kind, column, row));
         (name.as_str().into(), value)

@@ -1,5 +1,8 @@
 //! Files as a source: what is a record, what a position is, and what happens to files meanwhile.
 
+// The helpers below are tests too.
+#![allow(clippy::unwrap_used)]
+
 use std::{
     fs::{self, File, OpenOptions},
     io::Write,
@@ -135,7 +138,9 @@ fn follow(reader: &mut FileReader, position: &mut Position, expected: usize) -> 
     while all.len() < expected {
         match block_on(reader.next(Duration::from_millis(100))).unwrap() {
             Fetched::Batch(batch) => all.extend(records(&batch, position)),
-            Fetched::Nothing => assert!(begun.elapsed() < Duration::from_secs(20), "only {:?} came", payloads(&all)),
+            Fetched::Nothing => {
+                assert!(begun.elapsed() < Duration::from_secs(20), "only {:?} came", payloads(&all))
+            }
             Fetched::End => panic!("files that are followed do not end"),
         }
     }
@@ -148,10 +153,7 @@ fn follow(reader: &mut FileReader, position: &mut Position, expected: usize) -> 
 #[test]
 fn what_a_line_is() {
     let folder = Folder::new();
-    folder.write(
-        "a",
-        b"{1}\n\n  \t\r\n\0\0{2}\r\n\xef\xbb\xbf \n\0\xef\xbb\xbf{3}\n\0\0\0\nx\n\0",
-    );
+    folder.write("a", b"{1}\n\n  \t\r\n\0\0{2}\r\n\xef\xbb\xbf \n\0\xef\xbb\xbf{3}\n\0\0\0\nx\n\0");
     folder.write("b", b"\0\0{4} \0");
     let records = read_all(&folder.source(&["*"], false));
     assert_eq!(payloads(&records), ["{1}", "{2}\r", "\u{feff}{3}", "x", "{4} \0"]);
@@ -191,7 +193,16 @@ fn long_lines_are_kept_up_to_the_limit() {
         let records = read_all(&source);
         let lengths: Vec<_> = records.iter().map(|record| (record.payload.len(), record.too_large)).collect();
         let over = |length: usize| (MIB, Some(length as u64));
-        let expected = [(MIB, None), over(MIB + 1), (MIB + 1, None), over(MIB + 1), (MIB - 1, None), over(5 * MIB), (5, None), over(2 * MIB)];
+        let expected = [
+            (MIB, None),
+            over(MIB + 1),
+            (MIB + 1, None),
+            over(MIB + 1),
+            (MIB - 1, None),
+            over(5 * MIB),
+            (5, None),
+            over(2 * MIB),
+        ];
         assert_eq!(lengths, expected);
         for cut in 0..records.len() {
             let (rest, trouble) = read_from(&source, &records[cut].after);
@@ -242,7 +253,10 @@ fn a_damaged_file_counts_up_to_the_damage() {
         folder.write("b", &[gzip(b"1\n"), b"garbage, and some more of it".to_vec()].concat());
         let (records, trouble) = read_from(&folder.source(&["b"], false), &Position::default());
         assert_eq!(payloads(&records), ["1"]);
-        assert!(matches!(&trouble, Some(Trouble::Final(text)) if text.contains("damaged near byte")), "{trouble:?}");
+        assert!(
+            matches!(&trouble, Some(Trouble::Final(text)) if text.contains("damaged near byte")),
+            "{trouble:?}"
+        );
     }
 }
 
@@ -307,7 +321,9 @@ fn a_file_that_changed_under_its_position_is_an_error() {
     folder.write("a", b"{1}\n{2}\n{3}\n");
     let source = folder.source(&["a"], false);
     let after = read_all(&source)[1].after.clone();
-    for (bytes, word) in [(&b"{1}\n{9}\n{3}\n"[..], "has changed before byte 8"), (b"{1}\n", "has only 4 bytes")] {
+    for (bytes, word) in
+        [(&b"{1}\n{9}\n{3}\n"[..], "has changed before byte 8"), (b"{1}\n", "has only 4 bytes")]
+    {
         folder.write("a", bytes);
         let (records, trouble) = read_from(&source, &after);
         let Some(Trouble::Final(text)) = trouble else { panic!("{trouble:?}") };

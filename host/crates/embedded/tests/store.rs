@@ -1,5 +1,8 @@
 //! The embedded store and index: what a swap makes visible, what a crash leaves, and what readers see.
 
+// The helpers below are tests too.
+#![allow(clippy::unwrap_used)]
+
 use std::{fs, ops::ControlFlow, path::Path, rc::Rc, sync::Arc};
 
 use clickmill_columns::{Buffer, Column, Data, Family, Field, Kind, Validity, Values};
@@ -18,31 +21,67 @@ const PARTITION: PartitionId = PartitionId { partition: 3, log: 0 };
 const TASK: TaskId = TaskId::Partition(PARTITION);
 
 fn field(name: &str, kind: Kind) -> Arc<Field> {
-    Arc::new(Field { name: name.into(), kind, unit: String::new(), family: Family::ClickData, doc: String::new() })
+    Arc::new(Field {
+        name: name.into(),
+        kind,
+        unit: String::new(),
+        family: Family::ClickData,
+        doc: String::new(),
+    })
 }
 
 /// Events with these offsets, in one of each kind of column; every third row has nulls.
 fn events(fence: u64, offsets: &[i64]) -> EventBatch {
     let rows = offsets.len();
     let valid = || Validity::from_fn(rows, |row| offsets[row] % 3 != 0);
-    let text: Values = offsets.iter().map(|offset| format!("id-{offset}")).collect::<Vec<_>>().iter().map(String::as_bytes).collect();
+    let text: Values = offsets
+        .iter()
+        .map(|offset| format!("id-{offset}"))
+        .collect::<Vec<_>>()
+        .iter()
+        .map(String::as_bytes)
+        .collect();
     let payloads: Values = offsets.iter().map(|_| &b"{\"country\":\"DE\"}"[..]).collect();
     let length = payloads.bytes().len() as u32;
     let buffer = Arc::new(Buffer::new(Arc::new(payloads), b"ZZ".to_vec()));
     let starts = (0..rows as u32).map(|row| if row % 2 == 0 { row * 16 + 12 } else { length }).collect();
     let distinct: Arc<Values> = Arc::new([&b"one"[..], b"two", b"three"].into_iter().collect());
     let codes = offsets.iter().map(|offset| (offset % 3) as u32).collect();
-    let column = |name: &str, kind, data, valid| StoredColumn { field: field(name, kind), column: Column { data, valid } };
+    let column = |name: &str, kind, data, valid| StoredColumn {
+        field: field(name, kind),
+        column: Column { data, valid },
+    };
     let columns = vec![
-        column("timestamp", Kind::Instant, Data::Integers(offsets.iter().map(|o| 1_772_359_200_000 + o).collect()), Validity::all()),
+        column(
+            "timestamp",
+            Kind::Instant,
+            Data::Integers(offsets.iter().map(|o| 1_772_359_200_000 + o).collect()),
+            Validity::all(),
+        ),
         column("event_id", Kind::Text, Data::Text(text), valid()),
-        column("country", Kind::Text, Data::Places { buffer, starts, lengths: vec![2; rows] }, Validity::all()),
+        column(
+            "country",
+            Kind::Text,
+            Data::Places { buffer, starts, lengths: vec![2; rows] },
+            Validity::all(),
+        ),
         column("kind", Kind::Text, Data::Coded { distinct, codes }, valid()),
         column("value", Kind::Real, Data::Reals(offsets.iter().map(|o| *o as f64 / 2.0).collect()), valid()),
         column("bot", Kind::Boolean, Data::Booleans(offsets.iter().map(|o| o % 2 == 0).collect()), valid()),
-        column("count", Kind::Unsigned, Data::Unsigned(offsets.iter().map(|o| u64::MAX - *o as u64).collect()), valid()),
+        column(
+            "count",
+            Kind::Unsigned,
+            Data::Unsigned(offsets.iter().map(|o| u64::MAX - *o as u64).collect()),
+            valid(),
+        ),
     ];
-    EventBatch { partition: PARTITION, fence, offsets: offsets.to_vec(), rows: (0..rows as u32).collect(), columns }
+    EventBatch {
+        partition: PARTITION,
+        fence,
+        offsets: offsets.to_vec(),
+        rows: (0..rows as u32).collect(),
+        columns,
+    }
 }
 
 fn expected(offset: i64, row: usize) -> Vec<Option<String>> {
@@ -156,8 +195,10 @@ fn only_chosen_rows_are_stored() {
     (batch.rows, batch.offsets) = (vec![1, 4, 5], vec![1, 4, 5]);
     put(&store, batch);
     assert!(swap(&store, None, &row(1, 1, 6, &[(1, 0)])));
-    let cells: Vec<Vec<Option<String>>> =
-        stored(folder.path()).iter().map(|event| event.cells.iter().map(|cell| cell.1.clone()).collect()).collect();
+    let cells: Vec<Vec<Option<String>>> = stored(folder.path())
+        .iter()
+        .map(|event| event.cells.iter().map(|cell| cell.1.clone()).collect())
+        .collect();
     assert_eq!(cells, [expected(1, 1), expected(4, 4), expected(5, 5)]);
 }
 
@@ -254,8 +295,14 @@ fn readers_see_what_is_true() {
 fn a_store_belongs_to_one_host() {
     let folder = TempDir::new().unwrap();
     let store = EmbeddedStore::open(folder.path()).unwrap();
-    let Err(Trouble::Final(text)) = EmbeddedStore::open(folder.path()).map(drop) else { panic!("it was opened twice") };
-    assert!(text.contains("in use by another clickmill (process ") && text.contains(folder.path().to_str().unwrap()), "{text}");
+    let Err(Trouble::Final(text)) = EmbeddedStore::open(folder.path()).map(drop) else {
+        panic!("it was opened twice")
+    };
+    assert!(
+        text.contains("in use by another clickmill (process ")
+            && text.contains(folder.path().to_str().unwrap()),
+        "{text}"
+    );
     let index = EmbeddedIndex::new(&store).unwrap();
     drop(store);
     assert!(EmbeddedStore::open(folder.path()).is_err());
@@ -330,10 +377,17 @@ fn small_files_are_merged_beside_readers() {
 
 fn documents(window: &str, millis: i64, version: u64, starts: &[i64], clicks: u64) -> DocumentBatch {
     let rows = starts.len();
-    let urls: Values = starts.iter().map(|start| format!("https://x/{start}")).collect::<Vec<_>>().iter().map(String::as_bytes).collect();
+    let urls: Values = starts
+        .iter()
+        .map(|start| format!("https://x/{start}"))
+        .collect::<Vec<_>>()
+        .iter()
+        .map(String::as_bytes)
+        .collect();
     let countries: Arc<Values> = Arc::new([&b"DE"[..], b"FR"].into_iter().collect());
     let codes = (0..rows as u32).map(|row| row % 2).collect();
-    let mean = Column { data: Data::Reals(vec![1.5; rows]), valid: Validity::from_fn(rows, |row| row % 2 == 0) };
+    let mean =
+        Column { data: Data::Reals(vec![1.5; rows]), valid: Validity::from_fn(rows, |row| row % 2 == 0) };
     DocumentBatch {
         shard: 1,
         rollup: "url-country".into(),
@@ -387,7 +441,10 @@ fn the_newest_version_of_a_document_wins() {
         assert_eq!(clicks[..3], [Value::Unsigned(59), Value::Unsigned(59), Value::Unsigned(1)]);
         let first = &all[0];
         assert_eq!((first.version, first.window_millis, &*first.rollup), (59, 60_000, "url-country"));
-        assert_eq!(first.by, [("url".into(), Some("https://x/0".to_owned())), ("country".into(), Some("DE".to_owned()))]);
+        assert_eq!(
+            first.by,
+            [("url".into(), Some("https://x/0".to_owned())), ("country".into(), Some("DE".to_owned()))]
+        );
         assert_eq!(first.fields[1], ("avg_time_seconds".into(), Value::Real(1.5)));
         assert_eq!(all[1].fields[1].1, Value::Null);
         let some = DocumentFilter {

@@ -3,11 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::{
+    net::{Shutdown, TcpListener, TcpStream},
     rc::Rc,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU32, Ordering},
     },
+    thread,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -237,6 +239,38 @@ fn a_gateway_that_is_away_is_a_passing_trouble() {
     };
     let Err(Trouble::Passing(text)) = block_on(HbaseStore::open(&framed)).map(|_| ()) else { panic!() };
     println!("{text}");
+}
+
+/// Forwards to the gateway; what it returns can be cut.
+fn proxy(settings: &Hbase) -> (u16, Arc<Mutex<Vec<TcpStream>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (port, open) = (listener.local_addr().unwrap().port(), Arc::new(Mutex::new(Vec::new())));
+    let (gateway, cut) = ((settings.host.clone(), settings.port), open.clone());
+    thread::spawn(move || {
+        for client in listener.incoming() {
+            let (client, server) = (client.unwrap(), TcpStream::connect(&gateway).unwrap());
+            for (from, to) in [(&client, &server), (&server, &client)] {
+                let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+                thread::spawn(move || std::io::copy(&mut from, &mut to));
+            }
+            cut.lock().unwrap().extend([client, server]);
+        }
+    });
+    (port, open)
+}
+
+#[test]
+fn a_connection_that_broke_is_replaced() {
+    let settings = settings();
+    let (port, open) = proxy(&settings);
+    let store = store(&Hbase { host: "127.0.0.1".into(), port, connections: 1, ..settings });
+    let task = TaskId::Shard(1);
+    assert_eq!(block_on(store.swap_row(task, None, b"one")), Ok(true));
+    for _ in 0..3 {
+        open.lock().unwrap().drain(..).for_each(|stream| stream.shutdown(Shutdown::Both).unwrap_or_default());
+        assert!(matches!(block_on(store.read_row(task)), Err(Trouble::Passing(_))));
+        assert_eq!(block_on(store.read_row(task)), Ok(Some(b"one".to_vec())));
+    }
 }
 
 #[test]

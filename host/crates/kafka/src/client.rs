@@ -11,11 +11,13 @@ use rdkafka::{
 
 /// Of a member that died, the partitions are given to others after this time.
 const SESSION_TIMEOUT_MS: &str = "10000";
+/// Members hear of a rebalance by the answer to a heartbeat, so it bounds how fast partitions are handed over.
+const HEARTBEAT_MS: &str = "300";
 
 /// Settings of a consumer. Those that exactness depends on come last, so that no option undoes them.
 pub(crate) fn consumer(settings: &Kafka) -> ClientConfig {
     let mut config = ClientConfig::new();
-    config.set("session.timeout.ms", SESSION_TIMEOUT_MS);
+    config.set("session.timeout.ms", SESSION_TIMEOUT_MS).set("heartbeat.interval.ms", HEARTBEAT_MS);
     options(&mut config, settings);
     for (name, value) in [
         ("group.id", settings.group.as_str()),

@@ -144,8 +144,11 @@ impl Context {
             client.assign(partitions)?;
         }
         client.pause(partitions)?;
-        // Nobody listens any more: the process is ending.
-        let _ = self.changes.unbounded_send(Change::Assigned(numbers(partitions)));
+        // A first round of a cooperative rebalance may bring nothing.
+        if partitions.count() > 0 {
+            // Nobody listens any more: the process is ending.
+            let _ = self.changes.unbounded_send(Change::Assigned(numbers(partitions)));
+        }
         Ok(())
     }
 

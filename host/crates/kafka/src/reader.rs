@@ -54,12 +54,15 @@ impl KafkaReader {
         let (opened, open) = oneshot::channel();
         let position = position.clone();
         let body = move || {
-            shared.hold(number);
+            if let Err(trouble) = shared.hold(number) {
+                // The one who asked may be gone, here and below.
+                let _ = opened.send(Err(trouble));
+                return;
+            }
             match Reading::open(&shared, number, &position) {
                 Ok(mut reading) => {
                     if opened.send(Ok(())).is_ok() {
                         for (wait, reply) in requested {
-                            // A reader that was dropped needs no answer.
                             let _ = reply.send(reading.next(wait));
                         }
                     }

@@ -19,7 +19,7 @@ use rdkafka::consumer::BaseConsumer;
 use crate::{
     client::{Logged, consumer, trouble},
     member::{Change, Member},
-    offsets::{Partition, partitions},
+    offsets::{PATIENCE, Partition, partitions},
     reader::KafkaReader,
 };
 
@@ -53,7 +53,8 @@ impl KafkaSource {
         Ok(KafkaSource { shared, member: None })
     }
 
-    /// Joins the consumer group; the channel tells which partitions to read, until the source and its readers are dropped.
+    /// Joins the consumer group; the channel tells which partitions to read, until the source and its readers are dropped
+    /// (the channel before them, or leaving waits for the hand-over).
     pub fn join(&mut self) -> Result<UnboundedReceiver<Change>, Trouble> {
         let (member, changes) = Member::join(&self.shared.settings)?;
         self.member = Some(Arc::new(member));
@@ -87,11 +88,16 @@ impl Source for KafkaSource {
 }
 
 impl Shared {
-    /// Waits until no other reader holds the partition.
-    pub(crate) fn hold(&self, partition: i32) {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        while !held.insert(partition) {
-            held = self.released.wait(held).unwrap_or_else(PoisonError::into_inner);
+    /// Waits until no other reader holds the partition: one that was dropped lets go of it in a moment.
+    pub(crate) fn hold(&self, partition: i32) -> Result<(), Trouble> {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = |held: &mut HashSet<i32>| held.contains(&partition);
+        let waited = self.released.wait_timeout_while(held, PATIENCE, taken);
+        let (mut held, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        if held.insert(partition) {
+            Ok(())
+        } else {
+            Err(Trouble::Passing(format!("Kafka: partition {partition} is still being read by this process")))
         }
     }
 

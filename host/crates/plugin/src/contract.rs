@@ -67,28 +67,28 @@ pub enum SentExtent {
     Added,
 }
 
-#[derive(ComponentType, Lift)]
+#[derive(Debug, ComponentType, Lift)]
 #[component(record)]
 pub struct RawValues {
     pub bytes: Vec<u8>,
     pub ends: Vec<u32>,
 }
 
-#[derive(ComponentType, Lift)]
+#[derive(Debug, ComponentType, Lift)]
 #[component(record)]
 pub struct RawPlaces {
     pub starts: Vec<u32>,
     pub lengths: Vec<u32>,
 }
 
-#[derive(ComponentType, Lift)]
+#[derive(Debug, ComponentType, Lift)]
 #[component(record)]
 pub struct RawCoded {
     pub distinct: RawValues,
     pub codes: Vec<u32>,
 }
 
-#[derive(ComponentType, Lift)]
+#[derive(Debug, ComponentType, Lift)]
 #[component(variant)]
 pub enum RawData {
     #[component(name = "integers")]
@@ -107,14 +107,14 @@ pub enum RawData {
     Coded(RawCoded),
 }
 
-#[derive(ComponentType, Lift)]
+#[derive(Debug, ComponentType, Lift)]
 #[component(record)]
 pub struct RawColumn {
     pub data: RawData,
     pub valid: Vec<u8>,
 }
 
-#[derive(Clone, Copy, ComponentType, Lift)]
+#[derive(Clone, Copy, Debug, ComponentType, Lift)]
 #[component(enum)]
 #[repr(u8)]
 #[allow(dead_code, reason = "only lifting makes them")]
@@ -137,7 +137,7 @@ pub enum RawKind {
     Json,
 }
 
-#[derive(Clone, Copy, ComponentType, Lift)]
+#[derive(Clone, Copy, Debug, ComponentType, Lift)]
 #[component(enum)]
 #[repr(u8)]
 #[allow(dead_code, reason = "only lifting makes them")]
@@ -150,7 +150,7 @@ pub enum RawShape {
     Hash64,
 }
 
-#[derive(ComponentType, Lift)]
+#[derive(Debug, ComponentType, Lift)]
 #[component(record)]
 pub struct RawInput {
     pub column: String,
@@ -158,7 +158,7 @@ pub struct RawInput {
     pub required: bool,
 }
 
-#[derive(ComponentType, Lift)]
+#[derive(Debug, ComponentType, Lift)]
 #[component(record)]
 pub struct RawField {
     pub name: String,
@@ -168,7 +168,7 @@ pub struct RawField {
     pub doc: String,
 }
 
-#[derive(ComponentType, Lift)]
+#[derive(Debug, ComponentType, Lift)]
 #[component(record)]
 pub struct RawAbout {
     pub name: String,
@@ -177,7 +177,7 @@ pub struct RawAbout {
     pub licence: String,
 }
 
-#[derive(ComponentType, Lift)]
+#[derive(Debug, ComponentType, Lift)]
 #[component(record)]
 pub struct RawReject {
     pub row: u32,
@@ -186,7 +186,7 @@ pub struct RawReject {
     pub at: Option<u32>,
 }
 
-#[derive(ComponentType, Lift)]
+#[derive(Debug, ComponentType, Lift)]
 #[component(variant)]
 pub enum RawFailure {
     #[component(name = "row")]
@@ -195,7 +195,7 @@ pub enum RawFailure {
     Call(String),
 }
 
-#[derive(ComponentType, Lift)]
+#[derive(Debug, ComponentType, Lift)]
 #[component(variant)]
 pub enum RawRows {
     #[component(name = "events")]
@@ -204,14 +204,14 @@ pub enum RawRows {
     Derived(String),
 }
 
-#[derive(ComponentType, Lift)]
+#[derive(Debug, ComponentType, Lift)]
 #[component(record)]
 pub struct RawParserInfo {
     pub about: RawAbout,
     pub outputs: Vec<RawField>,
 }
 
-#[derive(ComponentType, Lift)]
+#[derive(Debug, ComponentType, Lift)]
 #[component(record)]
 pub struct RawEnricherInfo {
     pub about: RawAbout,
@@ -219,7 +219,7 @@ pub struct RawEnricherInfo {
     pub outputs: Vec<RawField>,
 }
 
-#[derive(ComponentType, Lift)]
+#[derive(Debug, ComponentType, Lift)]
 #[component(record)]
 pub struct RawOperatorInfo {
     pub about: RawAbout,
@@ -231,7 +231,7 @@ pub struct RawOperatorInfo {
     pub state_version: u32,
 }
 
-#[derive(ComponentType, Lift)]
+#[derive(Debug, ComponentType, Lift)]
 #[component(record)]
 pub struct RawMetricInfo {
     pub about: RawAbout,
@@ -242,7 +242,7 @@ pub struct RawMetricInfo {
     pub state_version: u32,
 }
 
-#[derive(ComponentType, Lift)]
+#[derive(Debug, ComponentType, Lift)]
 #[component(record)]
 pub struct RawParsed {
     pub columns: Vec<RawColumn>,
@@ -252,14 +252,14 @@ pub struct RawParsed {
     pub unusable: Vec<u32>,
 }
 
-#[derive(ComponentType, Lift)]
+#[derive(Debug, ComponentType, Lift)]
 #[component(record)]
 pub struct RawEnriched {
     pub columns: Vec<RawColumn>,
     pub rejects: Vec<RawReject>,
 }
 
-#[derive(ComponentType, Lift)]
+#[derive(Debug, ComponentType, Lift)]
 #[component(record)]
 pub struct RawDerived {
     pub times: Vec<i64>,

@@ -220,3 +220,25 @@ fn closed() -> Val {
 fn handle(store: &mut StoreContextMut<'_, State>) -> wasmtime::Result<Val> {
     Ok(Val::Resource(ResourceAny::try_from_resource(Resource::<Handle>::new_own(0), store)?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_answered_is_known() {
+        assert!(is_known("wasi:cli/stdin@0.2.0"));
+        assert!(is_known("wasi:random/random@0.2.6"));
+        assert!(!is_known("wasi:cli/stdin@0.3.0"));
+        assert!(!is_known("wasi:http/outgoing-handler@0.2.0"));
+        assert!(!is_known("wasi:keyvalue/store@0.2.0"));
+        assert!(!is_known("acme:cli/stdin@0.2.0"));
+    }
+
+    #[test]
+    fn random_numbers_are_those_of_splitmix64() {
+        let mut random = Random::new();
+        assert_eq!(random.next(), 0xe220_a839_7b1d_cdaf);
+        assert_eq!(random.next(), 0x6e78_9e6a_a1b9_65f4);
+    }
+}

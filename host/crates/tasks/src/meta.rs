@@ -1,6 +1,8 @@
 //! The row of the store itself: to which log, group and definition it belongs. Made by compare-and-set from absent; another one is
 //! a clear error.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -21,6 +23,8 @@ pub struct Meta {
     pub group: String,
     pub shards: u32,
     pub buckets: u32,
+    /// Where the partitions begin that existed when the store was made; later ones begin at 0.
+    pub beginnings: BTreeMap<u32, i64>,
     /// The definition of the pipeline, as the settings crate writes it.
     pub definition: serde_json::Value,
 }

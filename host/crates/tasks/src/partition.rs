@@ -293,9 +293,7 @@ where
                 (Some(from), plugin, message)
             }
         };
-        if let Some(row) = guilty
-            && !self.context.planted.is(Fault::DeadThenEvent)
-        {
+        if let Some(row) = guilty {
             let verdict = Verdict { reason: PLUGIN_FAILURE.into(), message, at: None, plugin };
             Arc::make_mut(&mut self.standing).insert(raw.offsets[row], verdict);
         }
@@ -354,9 +352,12 @@ where
             *self.cut.counters.dead_letters.entry(letter.reason.clone()).or_default() += 1;
             let again = match &*letter.reason {
                 "too-late" => self.context.planted.is(Fault::LateAgain),
-                _ => self.context.planted.is(Fault::DeadThenEvent),
+                PLUGIN_FAILURE => self.context.planted.is(Fault::DeadThenEvent),
+                _ => false,
             };
-            if !again {
+            if again {
+                Arc::make_mut(&mut self.standing).remove(&letter.offset);
+            } else {
                 Arc::make_mut(&mut self.standing).entry(letter.offset).or_insert_with(|| Verdict {
                     reason: letter.reason.clone(),
                     message: letter.message.clone(),
@@ -564,7 +565,6 @@ where
 
     /// The outbox is full: nothing is read until some shard has come further.
     async fn wait_for_shards(&mut self, leave: &dyn Fn() -> bool) -> Result<(), Ended> {
-        let mut pause = Pause::default();
         loop {
             self.refresh_passed().await?;
             if self.can_drop() || self.cut.position.is_some() {
@@ -574,7 +574,7 @@ where
                 return Ok(());
             }
             self.owner.look().await?;
-            pause.rest(&self.context.env).await;
+            self.context.env.sleep(self.context.bounds.look / 16).await;
         }
     }
 }

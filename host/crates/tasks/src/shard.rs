@@ -65,13 +65,7 @@ impl<E: Env + 'static> Shard<E> {
     pub async fn take_over(context: Rc<Context<E>>, shard: u32) -> Result<Shard<E>, Ended> {
         let inbox = context.exchange.open(shard);
         let buckets = context.bounds.buckets;
-        let owner = Owner::take_over(context.clone(), TaskId::Shard(shard), |row: &mut ShardRow| {
-            if row.head.fence == 1 {
-                row.indexed = vec![0; buckets];
-                row.cold = i64::MIN;
-            }
-        })
-        .await?;
+        let owner = Owner::take_over(context.clone(), TaskId::Shard(shard), |row| begin(row, buckets)).await?;
         Progress::add(&context.progress.take_overs, 1);
         let mut work = ShardWork::new(context.clone(), shard, &owner.row)?;
         work.load(&owner).await?;
@@ -476,11 +470,21 @@ impl<E: Env + 'static> Shard<E> {
     }
 }
 
+/// What a row is that was not there before.
+fn begin(row: &mut ShardRow, buckets: usize) {
+    if row.head.fence == 1 {
+        row.indexed = vec![0; buckets];
+        row.cold = i64::MIN;
+    }
+}
+
 /// From outside: whoever owns the shard is fenced off, takes it over again, and sends every document. The commit number leaps, above
 /// whatever a foreign hand did to the versions.
 pub async fn reindex<E: Env>(context: &Rc<Context<E>>, shard: u32) -> Result<(), Ended> {
     let leap = if context.planted.is(Fault::NoLeap) { 0 } else { 999 };
+    let buckets = context.bounds.buckets;
     let owner = Owner::take_over(context.clone(), TaskId::Shard(shard), |row: &mut ShardRow| {
+        begin(row, buckets);
         row.head.commit += leap;
         row.indexed.fill(0);
     });

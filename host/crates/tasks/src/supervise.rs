@@ -12,7 +12,7 @@ use crate::{
     shard::Shard,
 };
 
-/// Take-overs in a row by others, without a commit in between, after which a host with a source of its own gives up.
+/// Take-overs by others after which a host with a source of its own gives up.
 const RIVALS: u32 = 3;
 
 /// Runs a partition task while `leave` says no; ends well at the end of its input. `beginning` is the offset at which a partition
@@ -72,10 +72,10 @@ struct Again {
 }
 
 impl Again {
-    /// A commit was made since the last take-over: what went wrong before is over.
+    /// A commit was made since the last take-over: pauses begin short again.
     fn went_well(&mut self, committed: bool) {
         if committed {
-            *self = Again::default();
+            self.pause = Pause::default();
         }
     }
 

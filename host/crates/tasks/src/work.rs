@@ -467,6 +467,9 @@ fn resolve<E: Env>(
 }
 
 fn failure(name: &str, digest: &str, error: CallError, rows: &[u32]) -> Failure {
+    if rows.is_empty() {
+        return blameless(name, error).into();
+    }
     let plugin = (name.to_owned(), digest.to_owned());
     match error {
         CallError::Row(row, message) => match rows.get(row as usize) {

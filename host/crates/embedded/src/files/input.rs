@@ -33,9 +33,14 @@ impl Compression {
 pub enum InputError {
     Io(io::Error),
     /// The compressed bytes end too early.
-    Cut { at: u64 },
+    Cut {
+        at: u64,
+    },
     /// The compressed bytes are none.
-    Damaged { at: u64, what: String },
+    Damaged {
+        at: u64,
+        what: String,
+    },
 }
 
 /// Counts what is taken out of a buffer, and remembers whether an error is the file's own.
@@ -93,11 +98,14 @@ impl Input {
         (&mut file).take(4).read_to_end(&mut head)?;
         file.seek(SeekFrom::Start(0))?;
         let compression = Compression::of(&head);
-        let counted = |file| Counted { file: BufReader::with_capacity(1 << 16, file), taken: 0, failed: false };
+        let counted =
+            |file| Counted { file: BufReader::with_capacity(1 << 16, file), taken: 0, failed: false };
         let bytes = match compression {
             Compression::None => Bytes::Plain(file),
             Compression::Gzip => Bytes::Gzip(Some(Box::new(GzDecoder::new(counted(file))))),
-            Compression::Zstd => Bytes::Zstd(Box::new(zstd::stream::read::Decoder::with_buffer(counted(file))?)),
+            Compression::Zstd => {
+                Bytes::Zstd(Box::new(zstd::stream::read::Decoder::with_buffer(counted(file))?))
+            }
         };
         Ok(Input { bytes, compression, at: 0, size: metadata.len() })
     }

@@ -45,10 +45,12 @@ impl Log {
     pub fn decode(bytes: &[u8]) -> Result<Log, Trouble> {
         match bytes.split_first() {
             None => Ok(Log::default()),
-            Some((&FORMAT, rest)) => postcard::from_bytes(rest)
-                .map_err(|error| Trouble::Final(format!("the list of the files that were read is damaged: {error}"))),
+            Some((&FORMAT, rest)) => postcard::from_bytes(rest).map_err(|error| {
+                Trouble::Final(format!("the list of the files that were read is damaged: {error}"))
+            }),
             Some(_) => Err(Trouble::Final(
-                "the list of the files that were read was written by a newer version; use that version".into(),
+                "the list of the files that were read was written by a newer version; use that version"
+                    .into(),
             )),
         }
     }
@@ -145,7 +147,12 @@ fn line_begin(input: &mut Input, from: u64, mark: u64) -> Result<u64, InputError
 }
 
 /// The fingerprint of the record that ends at `mark`, read from byte `from` on, where the input is; none: the file is shorter.
-fn read_tail(input: &mut Input, from: u64, mark: u64, tick: &mut dyn FnMut()) -> Result<Option<u64>, InputError> {
+fn read_tail(
+    input: &mut Input,
+    from: u64,
+    mark: u64,
+    tick: &mut dyn FnMut(),
+) -> Result<Option<u64>, InputError> {
     let mut tail = Tail::default();
     let mut block = Vec::with_capacity(BLOCK);
     let mut at = from;

@@ -139,7 +139,12 @@ impl FileSource {
 
     /// The position at which a partition goes on where the one that it has does not fit any more. Offsets go on from it; the
     /// content of the new position's log is to be stored with it.
-    pub fn resume(&self, partition: PartitionId, position: &Position, at: ResumeAt) -> Result<Position, Trouble> {
+    pub fn resume(
+        &self,
+        partition: PartitionId,
+        position: &Position,
+        at: ResumeAt,
+    ) -> Result<Position, Trouble> {
         let mut log = Log::default();
         if at == ResumeAt::Latest {
             for found in self.patterns(partition.partition)?.expand(!self.0.follow)? {
@@ -173,7 +178,9 @@ impl Source for FileSource {
             }
         });
         spawned.map_err(|error| Trouble::Final(format!("cannot start a thread: {error}")))?;
-        answer.await.unwrap_or_else(|_| Err(Trouble::Final("the thread that reads files has ended".into())))?;
+        answer
+            .await
+            .unwrap_or_else(|_| Err(Trouble::Final("the thread that reads files has ended".into())))?;
         Ok(FileReader(feed))
     }
 }

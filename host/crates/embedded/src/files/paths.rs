@@ -43,7 +43,10 @@ pub fn look(path: &Path) -> Result<Option<Found>, Trouble> {
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_file() => {
             let Some(name) = path.to_str() else {
-                return Err(Trouble::Final(format!("the name of {} is not UTF-8; rename the file", path.display())));
+                return Err(Trouble::Final(format!(
+                    "the name of {} is not UTF-8; rename the file",
+                    path.display()
+                )));
             };
             let identity = Identity { device: metadata.dev(), inode: metadata.ino() };
             let (path, calm) = (name.to_owned(), calm(&metadata));
@@ -94,7 +97,10 @@ impl Patterns {
                 let found = match fs::metadata(pattern) {
                     Ok(metadata) if metadata.is_file() => true,
                     Ok(_) => {
-                        return Err(Trouble::Final(format!("{} is neither a file nor a folder", pattern.display())));
+                        return Err(Trouble::Final(format!(
+                            "{} is neither a file nor a folder",
+                            pattern.display()
+                        )));
                     }
                     Err(error) if error.kind() == io::ErrorKind::NotFound && !complete => false,
                     Err(error) => return Err(io_trouble("read", pattern, &error)),
@@ -154,7 +160,11 @@ fn matching(pattern: &Path, into: &mut BTreeSet<PathBuf>) -> Result<(), Trouble>
             let wanted = component.as_os_str().as_encoded_bytes();
             let entries = match fs::read_dir(&path) {
                 Ok(entries) => entries,
-                Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => continue,
+                Err(error)
+                    if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
+                {
+                    continue;
+                }
                 Err(error) => return Err(io_trouble("list", &path, &error)),
             };
             for entry in entries {
@@ -182,9 +192,8 @@ fn matches(pattern: &[u8], name: &[u8]) -> bool {
         [b'*', rest @ ..] => (0..=name.len()).any(|skipped| matches(rest, &name[skipped..])),
         [b'?', rest @ ..] => {
             let continues = |byte: &&u8| **byte & 0xc0 == 0x80;
-            name.split_first().is_some_and(|(_, tail)| {
-                matches(rest, &tail[tail.iter().take_while(continues).count()..])
-            })
+            name.split_first()
+                .is_some_and(|(_, tail)| matches(rest, &tail[tail.iter().take_while(continues).count()..]))
         }
         [b'[', class @ ..] => match class.iter().skip(1).position(|byte| *byte == b']') {
             Some(end) => {
@@ -193,7 +202,9 @@ fn matches(pattern: &[u8], name: &[u8]) -> bool {
             }
             None => name.strip_prefix(b"[").is_some_and(|tail| matches(class, tail)),
         },
-        [byte, rest @ ..] => name.split_first().is_some_and(|(first, tail)| first == byte && matches(rest, tail)),
+        [byte, rest @ ..] => {
+            name.split_first().is_some_and(|(first, tail)| first == byte && matches(rest, tail))
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! The way through the files of one log: the file that is read, the files after it, and what becomes of them meanwhile.
 
+mod survey;
+
 use std::{
     collections::VecDeque,
     path::Path,
@@ -18,8 +20,10 @@ use super::{
     input::{Compression, Input, InputError},
     lines::{Cut, Ending, Lines},
     log::{Checked, Known, Log, go_to},
-    paths::{Found, Identity, Patterns, look, look_in},
+    paths::{Found, Patterns, look},
 };
+use survey::locate;
+
 use crate::{feed::Feeder, folder::io_trouble};
 
 /// How long a compressed file may end too early before that is an error, where files are followed.
@@ -78,15 +82,15 @@ impl Walk {
         let mut log = Log::decode(position.log_content.as_deref().unwrap_or_default())?;
         // A batch was cut before the first record of its file: that file was not begun.
         let begun = log.current().is_some_and(|file| file.offset < position.next);
-        if !begun {
-            if let Some(current) = log.current.take()
-                && log.files[current as usize].last.is_none()
-                && log.files[current as usize].from == 0
-            {
-                log.files.remove(current as usize);
-            }
+        if !begun
+            && let Some(current) = log.current.take()
+            && log.files[current as usize].last.is_none()
+            && log.files[current as usize].from == 0
+        {
+            log.files.remove(current as usize);
         }
-        let resume = log.current.map(|file| Resume { file: file as usize, mark: position.mark, last: position.last });
+        let resume =
+            log.current.map(|file| Resume { file: file as usize, mark: position.mark, last: position.last });
         for file in &log.files {
             if let Some(identity) = file.identity {
                 registry.claim(identity, partition);
@@ -129,31 +133,15 @@ impl Walk {
         Ok(())
     }
 
-    /// Files whose identity changed while nobody looked, as it does when they are copied with all that is around them.
-    fn recognise(&mut self, found: &[Found], feeder: &Feeder) -> Result<(), Trouble> {
-        let current = self.current.as_ref().map(|current| current.file);
-        for found in found {
-            let Some(file) = self.log.by_path(&found.path).filter(|file| Some(*file) != current) else { continue };
-            let known = &self.log.files[file];
-            let other = known.identity != Some(found.identity) && self.log.by_identity(found.identity).is_none();
-            if other
-                && known.last.is_some()
-                && found.size >= known.size
-                && self.open(found, known.from, known.end, known.last, feeder)?.is_ok()
-            {
-                self.log.files[file].identity = Some(found.identity);
-            }
-        }
-        Ok(())
-    }
-
     fn resume(&mut self, resume: &Resume, found: &[Found], feeder: &Feeder) -> Result<(), Trouble> {
         let known = self.log.files[resume.file].clone();
         let last = resume.last.map(|(_, fingerprint)| (resume.mark, fingerprint));
         let path = Path::new(&known.path);
         let choices = choices();
         let mut problem = match look(path)? {
-            None if path.is_dir() => format!("{} is a directory now; it was read up to byte {}", known.path, resume.mark),
+            None if path.is_dir() => {
+                format!("{} is a directory now; it was read up to byte {}", known.path, resume.mark)
+            }
             None => format!("{} is gone; it was read up to byte {}", known.path, resume.mark),
             Some(here) => match self.open(&here, known.from, resume.mark, last, feeder)? {
                 Ok(input) => {
@@ -169,7 +157,9 @@ impl Walk {
                 Err(Checked::Shorter(length)) => {
                     format!("{} has only {length} bytes; it was read up to byte {}", known.path, resume.mark)
                 }
-                Err(_) => format!("{} has changed before byte {}, up to which it was read", known.path, resume.mark),
+                Err(_) => {
+                    format!("{} has changed before byte {}, up to which it was read", known.path, resume.mark)
+                }
             },
         };
         if let Some(identity) = known.identity.filter(|_| self.follow)
@@ -207,7 +197,14 @@ impl Walk {
     }
 
     /// Reads on in a file; `stretch`: where a new stretch of it begins, if one does.
-    fn enter(&mut self, file: usize, found: Found, input: Input, last: Option<(u64, u64)>, stretch: Option<u64>) {
+    fn enter(
+        &mut self,
+        file: usize,
+        found: Found,
+        input: Input,
+        last: Option<(u64, u64)>,
+        stretch: Option<u64>,
+    ) {
         let at = input.at();
         self.registry.claim(found.identity, self.partition);
         let known = &mut self.log.files[file];
@@ -378,100 +375,6 @@ impl Walk {
             self.changed = true;
         }
     }
-
-    /// Looks at what has become of the files; true: there is something to read.
-    fn survey(&mut self, feeder: &Feeder) -> Result<bool, Trouble> {
-        let mut found = self.patterns.expand(false)?;
-        found.retain(|found| self.registry.may_read(found.identity, self.partition));
-        self.survey_current(&found, feeder)?;
-        let current = self.current.as_ref().map(|current| current.file);
-        let mut wanted = Vec::new();
-        for found in &found {
-            match self.log.by_identity(found.identity) {
-                Some(file) if Some(file) == current => {}
-                Some(file) => {
-                    self.rename(file, &found.path);
-                    let known = &mut self.log.files[file];
-                    let unended = known.rotated && known.end < known.size && found.calm;
-                    let overdue = |(path, _, since): &(String, u64, Instant)| {
-                        *path == found.path && since.elapsed() >= INCOMPLETE
-                    };
-                    if found.size < known.size {
-                        tracing::warn!("{} was truncated; it is read as a new file", found.path);
-                        known.identity = None;
-                        wanted.push(Next::New(found.clone()));
-                    } else if found.size > known.size || unended || self.incomplete.as_ref().is_some_and(overdue) {
-                        wanted.push(Next::Known(file, found.clone()));
-                    }
-                }
-                None if found.size == 0 => {}
-                None if found.size < 4 && Input::undecided(Path::new(&found.path)) => {}
-                None => wanted.push(Next::New(found.clone())),
-            }
-        }
-        // Files that lost their name since they were left may hold more than was read, or a line without an end.
-        for file in 0..self.log.files.len() {
-            let known = &self.log.files[file];
-            let Some(identity) = known.identity.filter(|_| Some(file) != current) else { continue };
-            if found.iter().any(|found| found.identity == identity) {
-                continue;
-            }
-            match locate(identity, &known.path, &found) {
-                Some(there) if there.size > known.size || (known.end < known.size && there.calm) => {
-                    wanted.push(Next::Known(file, there));
-                }
-                Some(_) => {}
-                None => self.log.files[file].identity = None,
-            }
-        }
-        let waiting = self.incomplete.as_ref();
-        wanted.retain(|next| {
-            let (Next::Known(_, found) | Next::New(found)) = next;
-            waiting.is_none_or(|(path, size, since)| {
-                *path != found.path || *size != found.size || since.elapsed() >= INCOMPLETE
-            })
-        });
-        if let Some(next) = wanted.into_iter().next() {
-            self.leave();
-            self.turn_to(next, feeder)?;
-            return Ok(true);
-        }
-        Ok(false)
-    }
-
-    fn survey_current(&mut self, found: &[Found], feeder: &Feeder) -> Result<(), Trouble> {
-        let Some(current) = &mut self.current else { return Ok(()) };
-        let known = &mut self.log.files[current.file];
-        let Some(identity) = known.identity else { return Ok(()) };
-        let here = look(Path::new(&known.path))?;
-        if let Some(here) = here.filter(|here| here.identity == identity) {
-            if here.size < current.input.size() {
-                tracing::warn!("{} was truncated; it is read as a new file", known.path);
-                known.identity = None;
-                // What was there of an unfinished line is all that there will ever be of it.
-                current.replaced = true;
-            } else if here.size > current.input.size() && current.input.compression() != Compression::None {
-                let (file, at, last) = (current.file, current.lines.at(), current.last);
-                let from = known.from;
-                match self.open(&here, from, at, last, feeder)? {
-                    Ok(input) => self.enter(file, here, input, last, None),
-                    Err(_) => {
-                        tracing::warn!("{} was written anew; it is read as a new file", here.path);
-                        self.log.files[file].identity = None;
-                        self.leave();
-                    }
-                }
-            }
-            return Ok(());
-        }
-        known.rotated = true;
-        if let Some(there) = locate(identity, &known.path, found) {
-            known.path.clone_from(&there.path);
-            current.source = there.path.into();
-            self.changed = true;
-        }
-        Ok(())
-    }
 }
 
 /// Where a position is in the files.
@@ -479,12 +382,6 @@ pub struct Resume {
     file: usize,
     mark: u64,
     last: Option<(i64, u64)>,
-}
-
-/// A file by its identity: among those found, or beside where it was.
-fn locate(identity: Identity, path: &str, found: &[Found]) -> Option<Found> {
-    let among = found.iter().find(|found| found.identity == identity).cloned();
-    among.or_else(|| look_in(Path::new(path).parent()?, identity))
 }
 
 fn choices() -> &'static str {

@@ -112,7 +112,8 @@ impl Traffic {
         let (step, shift) = (order.next() | 1, order.next());
         let lane = place.wrapping_mul(step).wrapping_add(shift) % self.lanes;
 
-        let (visit, page) = visit(&mut self.random(Draw::Visit, [partition, lane, round / BLOCK]), round % BLOCK);
+        let (visit, page) =
+            visit(&mut self.random(Draw::Visit, [partition, lane, round / BLOCK]), round % BLOCK);
         let mut visit = self.random(Draw::Visit, [partition, lane, (round / BLOCK) << 8 | 1 << 4 | visit]);
         let users = self.settings.users.max(1).saturating_sub(partition).div_ceil(self.partitions).max(1);
         let number = partition + self.partitions * visit.below(users);
@@ -279,13 +280,15 @@ mod tests {
     fn parsed(traffic: &Traffic, partition: u32, offset: u64) -> serde_json::Value {
         let mut line = Vec::new();
         traffic.write(partition, offset, &mut line);
-        serde_json::from_slice(&line).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&line)))
+        serde_json::from_slice(&line)
+            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&line)))
     }
 
     #[test]
     fn traffic_looks_like_traffic() {
         let traffic = Traffic::new(&settings());
-        let (mut urls, mut users, mut sessions) = (HashMap::<String, u32>::new(), HashSet::new(), HashMap::<String, u32>::new());
+        let (mut urls, mut users, mut sessions) =
+            (HashMap::<String, u32>::new(), HashSet::new(), HashMap::<String, u32>::new());
         for offset in 0..40_000 {
             let event = parsed(&traffic, 0, offset);
             let text = |name: &str| event[name].as_str().unwrap_or_default().to_owned();

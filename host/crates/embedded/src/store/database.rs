@@ -84,7 +84,10 @@ pub fn create(path: &Path) -> Result<Connection, Trouble> {
 /// Opens the database for reading, beside whoever writes it.
 pub fn open(path: &Path) -> Result<Connection, Trouble> {
     if !path.exists() {
-        return Err(Trouble::Final(format!("there is no store at {}", path.parent().unwrap_or(path).display())));
+        return Err(Trouble::Final(format!(
+            "there is no store at {}",
+            path.parent().unwrap_or(path).display()
+        )));
     }
     let opened = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).and_then(|connection| {
         connection.busy_timeout(Duration::from_secs(10))?;
@@ -175,11 +178,15 @@ pub fn write_row(connection: &Connection, task: TaskId, value: &[u8]) -> rusqlit
 }
 
 pub fn tasks(connection: &Connection) -> rusqlite::Result<Vec<TaskId>> {
-    let mut statement = connection.prepare_cached("select kind, number, log from rows order by kind, number, log")?;
+    let mut statement =
+        connection.prepare_cached("select kind, number, log from rows order by kind, number, log")?;
     statement.query_map([], task_of)?.collect()
 }
 
-fn with_part<T>(name: PartName, run: impl FnOnce(&[&dyn ToSql]) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+fn with_part<T>(
+    name: PartName,
+    run: impl FnOnce(&[&dyn ToSql]) -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
     let BlockName { task, fence, commit, kind, number } = name.block;
     let (task_kind, task_number, log) = task_key(task);
     let kind = kind_key(kind);
@@ -187,7 +194,8 @@ fn with_part<T>(name: PartName, run: impl FnOnce(&[&dyn ToSql]) -> rusqlite::Res
 }
 
 pub fn put_part(connection: &Connection, name: PartName, bytes: &[u8]) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare_cached("insert or replace into parts values (?, ?, ?, ?, ?, ?, ?, ?, ?)")?;
+    let mut statement =
+        connection.prepare_cached("insert or replace into parts values (?, ?, ?, ?, ?, ?, ?, ?, ?)")?;
     with_part(name, |key| {
         let values: Vec<&dyn ToSql> = key.iter().copied().chain([&bytes as &dyn ToSql]).collect();
         statement.execute(&values[..]).map(drop)
@@ -280,7 +288,17 @@ pub fn list_events(connection: &Connection, file: &EventFile) -> rusqlite::Resul
     let EventFile { name, partition, fence, first, last, rows, bytes, columns } = file;
     connection
         .prepare_cached("insert or replace into event_files values (?, ?, ?, ?, ?, ?, ?, ?, ?)")?
-        .execute((name, partition.partition, partition.log, *fence as i64, first, last, *rows as i64, *bytes as i64, columns))
+        .execute((
+            name,
+            partition.partition,
+            partition.log,
+            *fence as i64,
+            first,
+            last,
+            *rows as i64,
+            *bytes as i64,
+            columns,
+        ))
         .map(drop)
 }
 
@@ -342,7 +360,13 @@ pub fn unlist(connection: &Connection, table: &str, names: &[String]) -> rusqlit
     Ok(all)
 }
 
-pub fn put_cold(connection: &Connection, shard: u32, group: &[u8], commit: u64, value: &[u8]) -> rusqlite::Result<()> {
+pub fn put_cold(
+    connection: &Connection,
+    shard: u32,
+    group: &[u8],
+    commit: u64,
+    value: &[u8],
+) -> rusqlite::Result<()> {
     connection
         .prepare_cached("insert or replace into cold values (?, ?, ?, ?)")?
         .execute((shard, group, commit as i64, value))
@@ -351,7 +375,9 @@ pub fn put_cold(connection: &Connection, shard: u32, group: &[u8], commit: u64, 
 
 pub fn get_cold(connection: &Connection, shard: u32, group: &[u8]) -> rusqlite::Result<Option<Vec<u8>>> {
     connection
-        .prepare_cached("select value from cold where shard = ? and \"group\" = ? order by version desc limit 1")?
+        .prepare_cached(
+            "select value from cold where shard = ? and \"group\" = ? order by version desc limit 1",
+        )?
         .query_row((shard, group), |row| row.get(0))
         .optional()
 }

@@ -44,8 +44,10 @@ pub struct EventLog(mpsc::Sender<Message>);
 impl EventLog {
     pub fn start(folder: PathBuf, partition: PartitionId, stats: Arc<Stats>) -> Result<EventLog, Trouble> {
         let (sender, queue) = mpsc::channel();
-        let log = Log { folder, partition, stats, open: None, ready: Vec::new(), plain: Plain::new(), number: 0 };
-        let spawned = thread::Builder::new().name(format!("events {partition}")).spawn(move || log.serve(&queue));
+        let log =
+            Log { folder, partition, stats, open: None, ready: Vec::new(), plain: Plain::new(), number: 0 };
+        let spawned =
+            thread::Builder::new().name(format!("events {partition}")).spawn(move || log.serve(&queue));
         spawned.map_err(|error| Trouble::Final(format!("cannot start a thread: {error}")))?;
         Ok(EventLog(sender))
     }
@@ -123,7 +125,9 @@ impl Log {
     }
 
     fn put(&mut self, batch: &EventBatch) -> Result<(), ParquetError> {
-        let (Some(&first), Some(&last)) = (batch.offsets.first(), batch.offsets.last()) else { return Ok(()) };
+        let (Some(&first), Some(&last)) = (batch.offsets.first(), batch.offsets.last()) else {
+            return Ok(());
+        };
         let specs = specs(batch);
         if self.open.as_ref().is_some_and(|open| open.fence != batch.fence || open.writer.specs() != specs) {
             self.seal()?;

@@ -72,12 +72,10 @@ impl Keeper {
         let path: Arc<Path> = path.into();
         let keeper = Keeper { requests, path: path.clone() };
         let session = Session { connection, writing: false, undo: Vec::new() };
-        let spawned = thread::Builder::new()
-            .name("store".into())
-            .spawn(move || {
-                serve(session, &queue, &path, &syncs);
-                drop(lock);
-            });
+        let spawned = thread::Builder::new().name("store".into()).spawn(move || {
+            serve(session, &queue, &path, &syncs);
+            drop(lock);
+        });
         spawned.map_err(|error| Trouble::Final(format!("cannot start a thread: {error}")))?;
         Ok(keeper)
     }

@@ -149,7 +149,8 @@ impl Merging {
         let last = files.iter().map(|file| file.last).max().unwrap_or(tail.last);
         let (partition, log, first) = (head.partition.partition, head.partition.log, head.first);
         let name = format!("{partition:05}-{log}-{:08}-{first:012}-{last:012}.parquet", head.fence);
-        let merged = EventFile { name, last, rows: sealed.rows, bytes: sealed.bytes.len() as u64, ..head.clone() };
+        let merged =
+            EventFile { name, last, rows: sealed.rows, bytes: sealed.bytes.len() as u64, ..head.clone() };
         sealed.store(&folder.join(&merged.name)).map_err(table_trouble)?;
         sync_folder(&folder).map_err(table_trouble)?;
         let old: Vec<String> = files.into_iter().map(|file| file.name).collect();
@@ -199,7 +200,9 @@ impl Merging {
                 let mut kept: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
                 for row in 0..documents.rows {
                     if newest.get(&documents.key(row)).is_some_and(|(_, of)| *of == place) {
-                        kept.entry(documents.text(WINDOW, row).unwrap_or_default()).or_default().push(row as u32);
+                        kept.entry(documents.text(WINDOW, row).unwrap_or_default())
+                            .or_default()
+                            .push(row as u32);
                     }
                     place += 1;
                 }
@@ -225,7 +228,15 @@ impl Merging {
             let name = free_name(&folder, &format!("{}-{window}", head.rollup));
             sealed.store(&folder.join(&name)).map_err(table_trouble)?;
             let (rows, bytes) = (sealed.rows, sealed.bytes.len() as u64);
-            merged.push(DocumentFile { name, window: Some(window), first, last, rows, bytes, ..head.clone() });
+            merged.push(DocumentFile {
+                name,
+                window: Some(window),
+                first,
+                last,
+                rows,
+                bytes,
+                ..head.clone()
+            });
         }
         sync_folder(&folder).map_err(table_trouble)?;
         let old: Vec<String> = files.iter().map(|file| file.name.clone()).collect();
@@ -263,7 +274,11 @@ fn new_writer(specs: &[crate::table::Spec], plain: &Plain) -> Result<TableWriter
     TableWriter::new(specs, plain).map_err(unencodable)
 }
 
-fn append(writer: &mut TableWriter, columns: &[clickmill_columns::Column], rows: &[u32]) -> Result<(), Trouble> {
+fn append(
+    writer: &mut TableWriter,
+    columns: &[clickmill_columns::Column],
+    rows: &[u32],
+) -> Result<(), Trouble> {
     columns.iter().enumerate().for_each(|(number, column)| writer.column(number, column, rows));
     writer.appended(rows.len()).map_err(unencodable)
 }
@@ -286,7 +301,13 @@ fn due<F, K: Ord>(files: Vec<F>, key: impl Fn(&F) -> K, bytes: impl Fn(&F) -> u6
 }
 
 /// Opens a listed file, also while merging puts it aside.
-pub fn open_listed(folder: &Folder, table: Table, name: &str, wanted: &dyn Fn(&str) -> bool) -> Result<Scan, TableError> {
+pub fn open_listed(
+    folder: &Folder,
+    table: Table,
+    name: &str,
+    wanted: &dyn Fn(&str) -> bool,
+) -> Result<Scan, TableError> {
     let open = |path: &Path| Scan::open(path.join(name), wanted);
-    open(&folder.table(table)).or_else(|error| if error.missing() { open(&folder.replaced(table)) } else { Err(error) })
+    open(&folder.table(table))
+        .or_else(|error| if error.missing() { open(&folder.replaced(table)) } else { Err(error) })
 }

@@ -235,7 +235,8 @@ impl Store for EmbeddedStore {
     }
 
     async fn list_parts(&self, task: TaskId) -> Result<Vec<PartName>, Trouble> {
-        let listed = self.0.keeper.ask(move |session| database::list_parts(session.connection(), task)).await?;
+        let listed =
+            self.0.keeper.ask(move |session| database::list_parts(session.connection(), task)).await?;
         Ok(self.0.pending.parts(task, listed))
     }
 
@@ -262,7 +263,8 @@ impl Store for EmbeddedStore {
         }
         let mut rest = &letters[..];
         while let Some(first) = rest.first() {
-            let same = |letter: &DeadLetter| (letter.partition, letter.fence) == (first.partition, first.fence);
+            let same =
+                |letter: &DeadLetter| (letter.partition, letter.fence) == (first.partition, first.fence);
             let (these, others) = rest.split_at(rest.iter().take_while(|letter| same(letter)).count());
             if let Some(log) = self.log(TaskId::Partition(first.partition)) {
                 log.dead(first.fence, these.iter().map(|letter| letter.offset).collect());
@@ -286,7 +288,8 @@ impl Store for EmbeddedStore {
     }
 
     async fn frozen(&self, shard: u32) -> Result<Vec<Vec<u8>>, Trouble> {
-        let mut groups = self.0.keeper.ask(move |session| database::cold_groups(session.connection(), shard)).await?;
+        let mut groups =
+            self.0.keeper.ask(move |session| database::cold_groups(session.connection(), shard)).await?;
         groups.extend(self.0.pending.cold_groups(shard));
         groups.sort_unstable();
         groups.dedup();

@@ -24,8 +24,10 @@ pub fn tidy(folder: &Folder, connection: &Connection) -> Result<Vec<PathBuf>, Tr
     let mut replaced = Vec::new();
     for (table, names) in listed {
         let listing = files(&folder.table(table))?;
-        let known = |path: &Path| path.file_name().and_then(|name| name.to_str()).is_some_and(|n| names.contains(n));
-        let ours = |path: &Path| path.extension().is_some_and(|ending| ending == "parquet" || ending == "growing");
+        let known =
+            |path: &Path| path.file_name().and_then(|name| name.to_str()).is_some_and(|n| names.contains(n));
+        let ours =
+            |path: &Path| path.extension().is_some_and(|ending| ending == "parquet" || ending == "growing");
         for path in listing.into_iter().filter(|path| ours(path) && !known(path)) {
             fs::remove_file(&path).map_err(|error| io_trouble("remove", &path, &error))?;
         }

@@ -28,7 +28,7 @@ use super::encode;
 /// Rows of a page at most, but for the last batch; and bytes.
 const PAGE_ROWS: usize = 1 << 16;
 const PAGE_BYTES: usize = 1 << 20;
-/// A dictionary is judged after so many values: it goes where fewer than three in four were known, or it is too large.
+/// A dictionary is judged by every so many values: it goes where more than half of them were new, or it is too large.
 const TRIAL: usize = 1 << 13;
 const DICTIONARY_BYTES: usize = 2 << 20;
 
@@ -94,8 +94,9 @@ impl Levels {
 struct Text {
     dictionary: Dictionary,
     codes: Vec<u32>,
-    /// Values that the dictionary was asked for in this row group.
+    /// Values that the dictionary was asked for since it was judged, and its length then.
     asked: usize,
+    judged: usize,
     /// Whether a page was cut whose codes need the dictionary.
     used: bool,
     plain: bool,
@@ -156,9 +157,15 @@ impl Text {
         self.known = Some(known);
     }
 
-    fn poor(&self) -> bool {
-        self.asked >= TRIAL
-            && (self.dictionary.len() * 4 > self.asked || self.dictionary.bytes() > DICTIONARY_BYTES)
+    /// Whether the dictionary is not worth its while.
+    fn poor(&mut self) -> bool {
+        if self.asked < TRIAL {
+            return false;
+        }
+        let new = self.dictionary.len() - self.judged;
+        let poor = new * 2 > self.asked || self.dictionary.bytes() > DICTIONARY_BYTES;
+        (self.asked, self.judged) = (0, self.dictionary.len());
+        poor
     }
 }
 
@@ -234,7 +241,9 @@ impl Chunk {
                 true
             }
             (Body::Text(text), Data::Text(_) | Data::Places { .. }) => {
-                rows.iter().filter(valid).for_each(|&row| text.push(column.text(row as usize).unwrap_or_default()));
+                rows.iter()
+                    .filter(valid)
+                    .for_each(|&row| text.push(column.text(row as usize).unwrap_or_default()));
                 true
             }
             (Body::Integers(into), Data::Integers(values)) => {
@@ -288,19 +297,20 @@ impl Chunk {
 
     /// Cuts a page where one is full.
     pub fn settle(&mut self, codec: &mut Codec) -> Result<()> {
-        let full = match &mut self.body {
-            Body::Text(text) if !text.plain && text.poor() => {
-                self.cut(codec)?;
-                if let Body::Text(text) = &mut self.body {
-                    text.plain = true;
-                    text.known = None;
-                }
-                return Ok(());
-            }
-            Body::Text(text) => text.bytes.len() >= PAGE_BYTES,
-            _ => false,
+        let (poor, full) = match &mut self.body {
+            Body::Text(text) => (!text.plain && text.poor(), text.bytes.len() >= PAGE_BYTES),
+            _ => (false, false),
         };
-        if full || self.levels.rows >= PAGE_ROWS { self.cut(codec) } else { Ok(()) }
+        if poor || full || self.levels.rows >= PAGE_ROWS {
+            self.cut(codec)?;
+        }
+        if let Body::Text(text) = &mut self.body
+            && poor
+        {
+            text.plain = true;
+            text.known = None;
+        }
+        Ok(())
     }
 
     fn cut(&mut self, codec: &mut Codec) -> Result<()> {
@@ -345,7 +355,9 @@ impl Chunk {
             }
             Body::Booleans(values) => {
                 for eight in values.chunks(8) {
-                    page.push(eight.iter().enumerate().fold(0, |byte, (bit, &set)| byte | u8::from(set) << bit));
+                    page.push(
+                        eight.iter().enumerate().fold(0, |byte, (bit, &set)| byte | u8::from(set) << bit),
+                    );
                 }
                 values.clear();
                 Encoding::PLAIN
@@ -396,7 +408,7 @@ impl Chunk {
             text.dictionary.clear();
             text.recent.clear();
             text.known = None;
-            (text.asked, text.used) = (0, false);
+            (text.asked, text.judged, text.used) = (0, 0, false);
         }
         let mut data_offset = None;
         for page in self.pages.drain(..) {
@@ -421,7 +433,8 @@ impl Chunk {
             .set_dictionary_page_offset(dictionary_offset);
         if let Some((least, most)) = self.range.take() {
             let nulls = Some(self.nulls as u64);
-            metadata = metadata.set_statistics(Statistics::int64(Some(least), Some(most), None, nulls, false));
+            metadata =
+                metadata.set_statistics(Statistics::int64(Some(least), Some(most), None, nulls, false));
         }
         let close = ColumnCloseResult {
             bytes_written: bytes.len() as u64,

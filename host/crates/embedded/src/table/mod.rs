@@ -21,11 +21,7 @@ use clickmill_columns::{Column, Kind};
 use parquet::{
     basic::{LogicalType, Repetition, TimeUnit, Type as Physical},
     errors::ParquetError,
-    file::{
-        metadata::KeyValue,
-        properties::WriterProperties,
-        writer::SerializedFileWriter,
-    },
+    file::{metadata::KeyValue, properties::WriterProperties, writer::SerializedFileWriter},
     schema::types::Type,
 };
 use thiserror::Error;

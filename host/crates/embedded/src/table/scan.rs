@@ -41,8 +41,10 @@ impl Scan {
     /// The columns of a file that `wanted` names.
     pub fn open(path: PathBuf, wanted: impl Fn(&str) -> bool) -> Result<Scan, TableError> {
         let file = File::open(&path).map_err(|error| TableError::Io { path: path.clone(), error })?;
-        let scan = ParquetRecordBatchReaderBuilder::try_new(file).and_then(|builder| Scan::build(builder, wanted));
-        scan.map(|scan| Scan { path: path.clone(), ..scan }).map_err(|error| TableError::Parquet { path, error })
+        let scan =
+            ParquetRecordBatchReaderBuilder::try_new(file).and_then(|builder| Scan::build(builder, wanted));
+        scan.map(|scan| Scan { path: path.clone(), ..scan })
+            .map_err(|error| TableError::Parquet { path, error })
     }
 
     /// All columns of a file in memory.
@@ -59,7 +61,8 @@ impl Scan {
         let kinds = kinds.and_then(|pair| pair.value.as_deref()).unwrap_or("{}");
         let kinds: HashMap<String, Kind> = serde_json::from_str(kinds).unwrap_or_default();
         let columns = builder.parquet_schema().columns().iter().enumerate();
-        let wanted: Vec<usize> = columns.filter(|(_, column)| wanted(column.name())).map(|(leaf, _)| leaf).collect();
+        let wanted: Vec<usize> =
+            columns.filter(|(_, column)| wanted(column.name())).map(|(leaf, _)| leaf).collect();
         let mask = ProjectionMask::leaves(builder.parquet_schema(), wanted);
         let reader = builder.with_projection(mask).with_batch_size(BATCH).build()?;
         Ok(Scan { path: PathBuf::new(), specs: reader_specs(&reader, &kinds), reader })
@@ -95,10 +98,11 @@ impl Iterator for Scan {
 
     fn next(&mut self) -> Option<Self::Item> {
         let batch = self.reader.next()?;
-        Some(batch.map(|batch| rows(&batch)).map_err(|error| TableError::Parquet {
-            path: self.path.clone(),
-            error: error.into(),
-        }))
+        Some(
+            batch
+                .map(|batch| rows(&batch))
+                .map_err(|error| TableError::Parquet { path: self.path.clone(), error: error.into() }),
+        )
     }
 }
 

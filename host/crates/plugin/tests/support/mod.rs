@@ -41,6 +41,12 @@ pub fn built(packages: &[&str]) -> Vec<PathBuf> {
         .unwrap_or_else(|error| panic!("{error}"))
 }
 
+/// What building answers where this program stands for rustc.
+pub fn built_with_rustc(rustc: &str) -> Result<Vec<PathBuf>, wasm::BuildError> {
+    let here = Path::new(".");
+    wasm::components("cargo".into(), rustc.into(), here, here, &[])
+}
+
 /// A new, empty folder for one test.
 pub fn folder(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);

@@ -30,12 +30,14 @@ pub struct History {
     /// Until which step a task stands still.
     paused: BTreeMap<u64, u64>,
     vandals: bool,
+    /// How often everything has come to rest.
+    phase: u32,
 }
 
 /// What a history came to: what was broken, if anything, and what happened in it.
 pub fn history(seed: u64, fault: Option<Broken>, verbose: bool) -> (Option<String>, Counts) {
     let mut random = Random::new(seed);
-    let setup = Setup::new(seed, fault, verbose, &mut random);
+    let setup = Setup::new(fault, verbose, &mut random);
     let mut history = History::new(World::new(setup, random));
     history.run();
     let mut world = history.world.borrow_mut();
@@ -52,14 +54,15 @@ impl History {
         let setup = world.setup.clone();
         let world = Rc::new(RefCell::new(world));
         History {
-            slots: (0..slots).map(|slot| Host::new(slot, &world)).collect(),
+            slots: (0..slots).map(|slot| Host::new(slot, slot as u64, &world)).collect(),
             zombies: Vec::new(),
             person: Vec::new(),
             assigned,
-            keys: 0,
+            keys: 100,
             steps: 0,
             paused: BTreeMap::new(),
             vandals: false,
+            phase: 0,
             setup,
             world,
         }
@@ -68,12 +71,19 @@ impl History {
     fn run(&mut self) {
         let length = 200 + self.below(1800);
         self.chaos(length);
+        if self.setup.stays_remade && self.world.borrow().logs.iter().any(|log| log.identity != 0) {
+            self.count("partitions that fail for good while the others go on");
+            self.settle("all but what failed for good");
+            self.check_rest(false);
+        }
+        self.world.borrow_mut().logs.iter_mut().for_each(|log| log.identity = 0);
         self.settle("first");
         self.check_rest(false);
         for slot in 0..self.slots.len() {
             self.crash(slot);
         }
         self.assigned.reverse();
+        self.phase += 1;
         self.settle("after all hosts crashed");
         self.check_rest(true);
         if !self.is_broken() {
@@ -118,9 +128,16 @@ impl History {
     // --- what happens to hosts
 
     /// The memory is gone; what it had sent may still fly.
-    fn crash(&mut self, slot: usize) -> Host {
-        self.say(|| format!("host {slot} crashes"));
-        let host = Host::new(slot, &self.world);
+    fn crash(&mut self, slot: usize) {
+        let host = self.replace(slot);
+        self.world.borrow_mut().lose_staged(host.context.env.host);
+    }
+
+    /// Another host in its place, while it goes on.
+    fn replace(&mut self, slot: usize) -> Host {
+        self.say(|| format!("host {slot} is replaced"));
+        self.keys += 1;
+        let host = Host::new(slot, self.keys, &self.world);
         mem::replace(&mut self.slots[slot], host)
     }
 
@@ -130,7 +147,7 @@ impl History {
         let is_zombie = host >= self.slots.len();
         let slot = if is_zombie { usize::MAX } else { self.slots[host].slot };
         let view = assignment(slot, &self.assigned, active, self.setup.shards, by_number);
-        let abruptly = self.chance(0.3);
+        let (abruptly, calm) = (self.chance(0.3), self.world.borrow().calm);
         let host = self.host(host);
         let mut started = Vec::new();
         if learns {
@@ -151,7 +168,8 @@ impl History {
         for &task in &host.view {
             let runs = host.tasks.get(&task).is_some_and(|running| !running.leave.get());
             let again = match host.ended.get(&task) {
-                None | Some(Err(_)) => true,
+                None => true,
+                Some(Err(_)) => !calm || learns,
                 // Input that has ended may have been taken over since.
                 Some(Ok(())) => matches!(task, TaskId::Partition(_)),
             };
@@ -209,7 +227,7 @@ impl History {
             self.crash(slot);
         } else if event < 0.23 {
             self.count("zombies");
-            let zombie = self.crash(slot);
+            let zombie = self.replace(slot);
             for running in zombie.tasks.values() {
                 let pause = (150.0 * self.world.borrow_mut().random.unit().powi(2)) as u64;
                 self.paused.insert(running.task.key, self.steps + pause);
@@ -217,7 +235,7 @@ impl History {
             self.zombies.push(zombie);
         } else if event < 0.25 {
             self.count("hosts stopped");
-            let stopped = self.crash(slot);
+            let stopped = self.replace(slot);
             stopped.context.exchange.stop();
             self.zombies.push(stopped);
         } else if event < 0.40 {
@@ -277,7 +295,7 @@ impl History {
     fn reindex(&mut self, shard: u32) {
         self.count("shards indexed anew");
         self.keys += 1;
-        let context = Host::new(usize::MAX >> 1, &self.world).context;
+        let context = Host::new(usize::MAX >> 1, self.keys, &self.world).context;
         let future = Box::pin(async move { reindex(&context, shard).await });
         self.person.push(Task::new(self.keys, future));
     }
@@ -374,7 +392,7 @@ impl History {
             let world = &mut *self.world.borrow_mut();
             (world.calm, world.active) = (true, PARTITIONS);
             for log in &mut world.logs {
-                (log.written, log.identity) = (log.records.len(), 0);
+                log.written = log.records.len();
             }
         }
         self.paused.clear();
@@ -384,6 +402,7 @@ impl History {
                 self.crash(slot);
             }
         }
+        let whole = self.phase > 0;
         if mem::take(&mut self.vandals) {
             for shard in 0..self.setup.shards {
                 self.reindex(shard);
@@ -393,7 +412,6 @@ impl History {
             self.hear(host, true);
         }
         let stays = self.setup.is(Fault::StayAway) || self.setup.is(Fault::FalseIsLost);
-        let mut quiet_since = None;
         for step in 0..PATIENCE {
             if self.is_broken() {
                 return;
@@ -408,11 +426,10 @@ impl History {
                 }
             }
             if step % 50 == 49 {
-                let now = self.world.borrow().now;
-                let quiet = self.person.is_empty() && self.world.borrow().is_at_rest();
-                let since = quiet_since.filter(|_| quiet).unwrap_or(now);
-                quiet_since = quiet.then_some(since);
-                if quiet && now >= since + self.setup.bounds.look * 3 / 2 {
+                let since = self.world.borrow().now.saturating_sub(self.world.borrow().changed_at);
+                // Long enough for everybody to look around.
+                let quiet = since >= self.setup.bounds.look * 2 && self.person.is_empty();
+                if quiet && self.world.borrow().is_at_rest(whole) {
                     self.zombies.clear();
                     return;
                 }

@@ -16,11 +16,12 @@ use crate::{
     log::{Mark, Record},
     plugins::{self, SimPlugins},
     setup::WorldFault,
-    world::{Offer, World},
+    world::{Offer, Staged, World},
 };
 
 #[derive(Clone)]
 pub struct SimEnv {
+    pub host: u64,
     pub world: Rc<RefCell<World>>,
     pub plugins: SimPlugins,
 }
@@ -46,6 +47,21 @@ impl SimEnv {
             Turn::new(&self.world, now).await;
         }
         answer
+    }
+
+    /// A write of a task; durable at once, or with the next row of the task.
+    async fn write(
+        &self,
+        what: &str,
+        task: TaskId,
+        write: impl Fn(&mut World) + Clone + 'static,
+    ) -> Result<(), Trouble> {
+        let host = self.host;
+        let serve = move |world: &mut World| match world.setup.buffers {
+            false => write(world),
+            true => world.staged.push(Staged { host, task, write: Box::new(write.clone()) }),
+        };
+        self.call(what, false, serve).await
     }
 
     /// Some of `all`, where a request of many is served in part.
@@ -195,7 +211,8 @@ impl Store for SimEnv {
 
     async fn swap_row(&self, task: TaskId, old: Option<&[u8]>, new: &[u8]) -> Result<bool, Trouble> {
         let (old, new) = (old.map(<[u8]>::to_vec), new.to_vec());
-        let swap = move |world: &mut World| world.swap_row(task, old.as_deref(), &new);
+        let host = self.host;
+        let swap = move |world: &mut World| world.swap_row(host, task, old.as_deref(), &new);
         self.call(&format!("compare-and-set the row of {task}"), false, swap).await
     }
 
@@ -205,7 +222,7 @@ impl Store for SimEnv {
 
     async fn put_part(&self, name: PartName, bytes: Arc<[u8]>) -> Result<(), Trouble> {
         let what = format!("put {} part {}", name.block, name.part);
-        self.call(&what, false, move |world| world.put_part(name, &bytes)).await
+        self.write(&what, name.block.task, move |world| world.put_part(name, &bytes)).await
     }
 
     async fn get_part(&self, name: PartName) -> Result<Option<Arc<[u8]>>, Trouble> {
@@ -221,19 +238,21 @@ impl Store for SimEnv {
     }
 
     async fn delete_parts(&self, names: &[PartName]) -> Result<(), Trouble> {
+        let Some(task) = names.first().map(|name| name.block.task) else { return Ok(()) };
         if let Some(part) = self.part(names) {
-            self.call("delete some parts", false, move |world| world.delete_parts(&part)).await?;
+            self.write("delete some parts", task, move |world| world.delete_parts(&part)).await?;
             return lost();
         }
         let names = names.to_vec();
         let what = format!("delete {:?}", names.iter().map(|name| name.block.to_string()).collect::<Vec<_>>());
-        self.call(&what, false, move |world| world.delete_parts(&names)).await
+        self.write(&what, task, move |world| world.delete_parts(&names)).await
     }
 
     async fn put_events(&self, batch: Rc<EventBatch>) -> Result<(), Trouble> {
         let all: Vec<usize> = (0..batch.offsets.len()).collect();
         let part = self.part(&all);
         let (rows, whole) = (part.clone().unwrap_or(all), part.is_none());
+        let task = TaskId::Partition(batch.partition);
         let put = move |world: &mut World| {
             for &place in &rows {
                 let row = batch.rows[place] as usize;
@@ -246,7 +265,7 @@ impl Store for SimEnv {
                 world.put_event(partition, batch.offsets[place], batch.fence, cells.collect());
             }
         };
-        self.call("put events", false, put).await?;
+        self.write("put events", task, put).await?;
         if whole { Ok(()) } else { lost() }
     }
 
@@ -255,6 +274,7 @@ impl Store for SimEnv {
         let all: Vec<(usize, bool)> = (0..letters.len()).flat_map(|place| [(place, false), (place, true)]).collect();
         let part = self.part(&all);
         let (mutations, whole) = (part.clone().unwrap_or(all), part.is_none());
+        let Some(task) = letters.first().map(|letter| TaskId::Partition(letter.partition)) else { return Ok(()) };
         let put = move |world: &mut World| {
             for &(place, deletes) in &mutations {
                 let letter = &letters[place];
@@ -264,7 +284,7 @@ impl Store for SimEnv {
                 }
             }
         };
-        self.call("put dead letters", false, put).await?;
+        self.write("put dead letters", task, put).await?;
         if whole { Ok(()) } else { lost() }
     }
 
@@ -274,7 +294,7 @@ impl Store for SimEnv {
             world.counts.add("freezes");
             world.cells.entry((shard, group.clone())).or_default().insert(commit, value.clone());
         };
-        self.call("freeze", false, freeze).await
+        self.write("freeze", TaskId::Shard(shard), freeze).await
     }
 
     async fn thaw(&self, shard: u32, group: &[u8]) -> Result<Option<Vec<u8>>, Trouble> {

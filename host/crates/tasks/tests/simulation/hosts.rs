@@ -36,12 +36,13 @@ pub struct Host {
 }
 
 impl Host {
-    pub fn new(slot: usize, world: &Rc<RefCell<World>>) -> Host {
+    /// A host; `number` tells it from all others, the same slot's too.
+    pub fn new(slot: usize, number: u64, world: &Rc<RefCell<World>>) -> Host {
         let (setup, epoch) = (world.borrow().setup.clone(), world.borrow().epoch);
         let plugins = SimPlugins { world: world.clone(), descriptions: Rc::new(descriptions(setup.gap)) };
         let longer = i64::from(epoch - 1) * 3;
         let context = Context {
-            env: SimEnv { world: world.clone(), plugins },
+            env: SimEnv { host: number, world: world.clone(), plugins },
             plan: setup.plan.clone(),
             bounds: setup.bounds.clone(),
             exchange: Arc::new(Exchange::default()),

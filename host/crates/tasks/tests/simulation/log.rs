@@ -21,10 +21,16 @@ pub enum Mark {
     /// The parser fails on it, by naming it or by a trap.
     ParserRow,
     ParserTrap,
+    ParserStuck,
+    /// It takes the parser long, but with patience it is done.
+    ParserSlow,
     /// Its URL is refused by the enricher, or the enricher fails on it.
     Refused,
     EnricherRow,
     EnricherTrap,
+    EnricherStuck,
+    /// It takes the enricher long, but alone and with patience it is done.
+    EnricherSlow,
     /// The operator fails on it.
     OperatorRow,
     OperatorTrap,
@@ -38,16 +44,20 @@ pub enum Mark {
     MetricSlow,
 }
 
-const ODD: [Mark; 16] = [
+const ODD: [Mark; 20] = [
     Mark::Tombstone,
     Mark::Skip,
     Mark::Bad,
     Mark::Ahead,
     Mark::ParserRow,
     Mark::ParserTrap,
+    Mark::ParserStuck,
+    Mark::ParserSlow,
     Mark::Refused,
     Mark::EnricherRow,
     Mark::EnricherTrap,
+    Mark::EnricherStuck,
+    Mark::EnricherSlow,
     Mark::OperatorRow,
     Mark::OperatorTrap,
     Mark::OperatorSlow,
@@ -70,7 +80,7 @@ impl Mark {
     pub fn fate(self) -> Fate {
         use Mark::*;
         match self {
-            Fine | OperatorSlow | MetricSlow => Fate::Event,
+            Fine | ParserSlow | EnricherSlow | OperatorSlow | MetricSlow => Fate::Event,
             Tombstone | Skip => Fate::Skipped,
             Bad => Fate::Dead("bad"),
             Ahead => Fate::Dead("too-far-ahead"),
@@ -84,7 +94,9 @@ impl Mark {
         use Mark::*;
         matches!(
             self,
-            Fine | OperatorSlow
+            Fine | ParserSlow
+                | EnricherSlow
+                | OperatorSlow
                 | MetricSlow
                 | OperatorRow
                 | OperatorTrap
@@ -156,6 +168,8 @@ impl Log {
                 Mark::Refused => "refused",
                 Mark::EnricherRow => "enricher-row",
                 Mark::EnricherTrap => "enricher-trap",
+                Mark::EnricherStuck => "enricher-stuck",
+                Mark::EnricherSlow => "enricher-slow",
                 _ => random.pick(&["a", "A", "b"]),
             };
             records.push(Record {

@@ -38,7 +38,7 @@ use crate::{chaos::history, faults::FAULTS, setup::Broken, world::Counts};
 const HISTORIES: u64 = 2000;
 
 /// What must have happened in them.
-const MUST_HAPPEN: [&str; 33] = [
+const MUST_HAPPEN: [&str; 37] = [
     "requests",
     "commits",
     "take-overs",
@@ -58,6 +58,10 @@ const MUST_HAPPEN: [&str; 33] = [
     "shards indexed anew",
     "new epochs",
     "tasks that failed for good",
+    "partitions that fail for good while the others go on",
+    "crashes that lost writes",
+    "writes made durable by a row",
+    "dead letters: too-far-ahead",
     "freezes",
     "thaws",
     "bases rewritten",

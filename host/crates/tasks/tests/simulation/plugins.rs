@@ -212,7 +212,7 @@ impl Parser for SimParser {
     }
 }
 
-fn parse(payloads: &Values, _: bool) -> Result<Parsed, CallError> {
+fn parse(payloads: &Values, patient: bool) -> Result<Parsed, CallError> {
     let mut texts: [Values; 4] = Default::default();
     let mut empty: Vec<bool> = Vec::new();
     let (mut times, mut rejects, mut skipped) = (Vec::new(), Vec::new(), Vec::new());
@@ -229,6 +229,8 @@ fn parse(payloads: &Values, _: bool) -> Result<Parsed, CallError> {
         };
         match mark {
             "ParserRow" => return Err(CallError::Row(row as u32, "on purpose".into())),
+            "ParserStuck" => return Err(CallError::TimedOut("stuck on purpose".into())),
+            "ParserSlow" if !patient => return Err(CallError::TimedOut("slow on purpose".into())),
             "ParserTrap" => return Err(CallError::Call("a trap on purpose".into())),
             "Skip" => skipped.push(row as u32),
             "Bad" => rejects.push(reject("bad")),
@@ -261,7 +263,7 @@ pub struct SimEnricher {
 }
 
 impl Enricher for SimEnricher {
-    async fn enrich(&mut self, inputs: &[Column], _: bool) -> Result<Enriched, CallError> {
+    async fn enrich(&mut self, inputs: &[Column], patient: bool) -> Result<Enriched, CallError> {
         self.alive.begin().await;
         let (mut urls, mut rejects) = (Values::new(), Vec::new());
         let column = &inputs[0];
@@ -279,6 +281,12 @@ impl Enricher for SimEnricher {
                 }),
                 "enricher-row" if answer.is_ok() => {
                     answer = Err(CallError::Row(row as u32, "on purpose".into()));
+                }
+                "enricher-slow" if answer.is_ok() && !patient => {
+                    answer = Err(CallError::TimedOut("slow on purpose".into()));
+                }
+                "enricher-stuck" if answer.is_ok() => {
+                    answer = Err(CallError::TimedOut("stuck on purpose".into()));
                 }
                 "enricher-trap" if answer.is_ok() => answer = Err(CallError::Call("a trap on purpose".into())),
                 _ => {}

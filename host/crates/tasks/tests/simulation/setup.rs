@@ -31,7 +31,6 @@ pub const PARTITIONS: usize = 3;
 
 #[derive(Clone)]
 pub struct Setup {
-    pub seed: u64,
     pub fault: Option<Broken>,
     pub verbose: bool,
     pub shards: u32,
@@ -56,10 +55,14 @@ pub struct Setup {
     pub epochs: bool,
     /// Whether a topic may be made again.
     pub remade: bool,
+    /// Whether one that was stays so until the others are done.
+    pub stays_remade: bool,
+    /// Whether what is written becomes durable with the next row of its task only, as in the embedded store.
+    pub buffers: bool,
 }
 
 impl Setup {
-    pub fn new(seed: u64, fault: Option<Broken>, verbose: bool, random: &mut Random) -> Setup {
+    pub fn new(fault: Option<Broken>, verbose: bool, random: &mut Random) -> Setup {
         let millis = |n: u64| Duration::from_millis(n);
         let bounds = Bounds {
             interval: millis(random.pick(&[0, 0, 20, 60])),
@@ -95,7 +98,6 @@ impl Setup {
             false => 0.0,
         };
         Setup {
-            seed,
             fault,
             verbose,
             shards: 1 + random.below(4) as u32,
@@ -113,6 +115,8 @@ impl Setup {
             plan: Arc::new(plan),
             epochs: random.chance(0.2),
             remade: random.chance(0.15),
+            stays_remade: random.chance(0.6),
+            buffers: random.chance(0.2),
         }
     }
 

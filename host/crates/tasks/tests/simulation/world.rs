@@ -72,6 +72,12 @@ pub enum Outcome {
 
 type Place = (usize, i64);
 
+pub struct Staged {
+    pub host: u64,
+    pub task: TaskId,
+    pub write: Box<dyn FnOnce(&mut World)>,
+}
+
 pub struct World {
     pub random: Random,
     pub setup: Rc<Setup>,
@@ -99,6 +105,8 @@ pub struct World {
     pub cells: BTreeMap<(u32, Vec<u8>), BTreeMap<u64, Vec<u8>>>,
     pub documents: BTreeMap<Key, Document>,
     pub committed: BTreeMap<usize, i64>,
+    /// In a store that makes durable with the next row of the task: what waits for it, by host.
+    pub staged: Vec<Staged>,
     /// Requests that will be served late.
     pub flying: Vec<Box<dyn FnOnce(&mut World)>>,
 
@@ -109,7 +117,8 @@ pub struct World {
     /// For each shard and commit, the partitions' commits that it had merged.
     pub truth: Vec<BTreeMap<u64, BTreeMap<usize, u64>>>,
     pub metric_failed: bool,
-    pub steps: u64,
+    /// When a row, a block or a document changed last.
+    pub changed_at: Duration,
 }
 
 impl World {
@@ -137,13 +146,14 @@ impl World {
             cells: BTreeMap::new(),
             documents: BTreeMap::new(),
             committed: BTreeMap::new(),
+            staged: Vec::new(),
             flying: Vec::new(),
             outcomes: vec![BTreeMap::new(); PARTITIONS],
             answers: vec![BTreeMap::from([(0, Rc::default())]); PARTITIONS],
             truth: vec![BTreeMap::new(); setup.shards as usize],
             setup: Rc::new(setup),
             metric_failed: false,
-            steps: 0,
+            changed_at: Duration::ZERO,
         }
     }
 
@@ -217,12 +227,34 @@ impl World {
         late(self);
     }
 
-    pub fn swap_row(&mut self, task: TaskId, old: Option<&[u8]>, new: &[u8]) -> bool {
+    /// What a host wrote for a task becomes durable.
+    fn make_durable(&mut self, host: u64, task: TaskId) {
+        let all = std::mem::take(&mut self.staged);
+        let (mine, others) = all.into_iter().partition(|staged| staged.host == host && staged.task == task);
+        self.staged = others;
+        for staged in Vec::<Staged>::into_iter(mine) {
+            self.counts.add("writes made durable by a row");
+            (staged.write)(self);
+        }
+    }
+
+    /// The host is gone, and with it what no row has made durable.
+    pub fn lose_staged(&mut self, host: u64) {
+        let before = self.staged.len();
+        self.staged.retain(|staged| staged.host != host);
+        if self.staged.len() < before {
+            self.counts.add("crashes that lost writes");
+        }
+    }
+
+    pub fn swap_row(&mut self, host: u64, task: TaskId, old: Option<&[u8]>, new: &[u8]) -> bool {
         let now = self.rows.get(&task).cloned();
         if now.as_deref() != old && !self.setup.has(WorldFault::BlindCas) {
             return false;
         }
+        self.make_durable(host, task);
         self.rows.insert(task, new.to_vec());
+        self.changed_at = self.now;
         self.check_row(task, now.as_deref(), new);
         true
     }
@@ -235,6 +267,7 @@ impl World {
     }
 
     pub fn delete_parts(&mut self, names: &[PartName]) {
+        self.changed_at = self.now;
         for name in names {
             self.parts.remove(name);
             self.check_deleted(*name);
@@ -272,6 +305,8 @@ impl World {
         }
         self.check_document(shard, offer);
         self.counts.add("documents");
+        self.changed_at = self.now;
+        self.say(|| format!("shard {shard} puts {:?} as of {}: {:?}", offer.key, offer.version, offer.fields));
         let document =
             Document { version: offer.version, fields: offer.fields.clone(), foreign: false };
         self.documents.insert(offer.key.clone(), document);
