@@ -148,6 +148,20 @@ impl Column {
         }
     }
 
+    /// Whether a row holds the same value in both columns; nulls are the same.
+    pub fn same(&self, other: &Column, row: usize) -> bool {
+        if !self.valid.get(row) || !other.valid.get(row) {
+            return self.valid.get(row) == other.valid.get(row);
+        }
+        match (&self.data, &other.data) {
+            (Data::Integers(a), Data::Integers(b)) => a[row] == b[row],
+            (Data::Unsigned(a), Data::Unsigned(b)) => a[row] == b[row],
+            (Data::Reals(a), Data::Reals(b)) => a[row].to_bits() == b[row].to_bits(),
+            (Data::Booleans(a), Data::Booleans(b)) => a[row] == b[row],
+            _ => self.text(row).is_some() && self.text(row) == other.text(row),
+        }
+    }
+
     /// The rows named, in that order, as a column of its own.
     pub fn take(&self, rows: &[u32]) -> Column {
         fn pick<T: Copy>(from: &[T], rows: &[u32]) -> Vec<T> {

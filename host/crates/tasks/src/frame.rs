@@ -45,10 +45,6 @@ impl Dictionaries {
         self.columns.iter().map(Dictionary::bytes).sum()
     }
 
-    pub fn of(&mut self, id: ColumnId) -> &mut Dictionary {
-        &mut self.columns[id]
-    }
-
     /// The text of a code; none for [`NULL`].
     pub fn text(&self, id: ColumnId, code: u32) -> Option<&[u8]> {
         (code != NULL).then(|| self.columns[id].get(code))
@@ -98,6 +94,14 @@ impl Dictionaries {
             false => Validity::all(),
         };
         Column { data: Data::Coded { distinct: Arc::new(distinct), codes: own }, valid }
+    }
+
+    /// The text of every row's code.
+    pub fn all(&self, id: ColumnId, codes: &[u32]) -> Column {
+        let mut text = Values::with_capacity(codes.len(), codes.len() * 16);
+        codes.iter().for_each(|&code| text.push(self.text(id, code).unwrap_or_default()));
+        let valid = Validity::from_fn(codes.len(), |row| codes[row] != NULL);
+        Column { data: Data::Text(text), valid }
     }
 
     fn plain(&self, id: ColumnId, codes: &[u32], rows: &[u32]) -> Column {

@@ -1,7 +1,7 @@
 //! Origins: a number for each distinct tuple of the grouping columns, that lasts. A derived row names an event that is perhaps
 //! long gone by it. Numbers rise and are never used again; a tuple is kept until no event that bears it can be named any more.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 
 use clickmill_columns::{Tuple, TupleError, hash64};
 use hashbrown::HashTable;
@@ -19,7 +19,9 @@ struct Origin {
 }
 
 pub(crate) struct Origins {
-    known: BTreeMap<u64, Vec<Option<Origin>>>,
+    /// The origins from `first` on; those that are forgotten are none.
+    known: VecDeque<Option<Origin>>,
+    first: u64,
     table: HashTable<u64>,
     next: u64,
     /// The first number that is not yet committed.
@@ -27,13 +29,11 @@ pub(crate) struct Origins {
     pub tuples: Vec<GroupTuples>,
 }
 
-/// Origins are kept in runs of this many numbers, so that a run that is all forgotten costs nothing.
-const RUN: u64 = 4096;
-
 impl Origins {
     pub fn new(rollups: &[PlanRollup], next: u64) -> Origins {
         Origins {
-            known: BTreeMap::new(),
+            known: VecDeque::new(),
+            first: next,
             table: HashTable::new(),
             next,
             fresh: next,
@@ -46,11 +46,11 @@ impl Origins {
     }
 
     fn get(&self, number: u64) -> Option<&Origin> {
-        self.known.get(&(number / RUN))?.get((number % RUN) as usize)?.as_ref()
+        self.known.get(number.checked_sub(self.first)? as usize)?.as_ref()
     }
 
     fn get_mut(&mut self, number: u64) -> Option<&mut Origin> {
-        self.known.get_mut(&(number / RUN))?.get_mut((number % RUN) as usize)?.as_mut()
+        self.known.get_mut(number.checked_sub(self.first)? as usize)?.as_mut()
     }
 
     /// The number of a tuple, a new one where it is not known.
@@ -68,17 +68,18 @@ impl Origins {
 
     /// An origin as it was saved.
     pub fn insert(&mut self, number: u64, tuple: &[u8], last: i64) {
-        let run = self.known.entry(number / RUN).or_default();
-        let place = (number % RUN) as usize;
-        if run.len() <= place {
-            run.resize_with(place + 1, || None);
+        while number < self.first {
+            self.known.push_front(None);
+            self.first -= 1;
         }
-        let parts = vec![UNKNOWN; self.tuples.len()].into();
-        run[place] = Some(Origin { tuple: tuple.into(), last, parts });
+        while number >= self.first + self.known.len() as u64 {
+            self.known.push_back(None);
+        }
+        let (first, parts) = (self.first, vec![UNKNOWN; self.tuples.len()].into());
+        self.known[(number - first) as usize] = Some(Origin { tuple: tuple.into(), last, parts });
         let (hash, known) = (hash64(tuple), &self.known);
-        let rehash = |number: &u64| {
-            let origin = known.get(&(number / RUN)).and_then(|run| run.get((number % RUN) as usize));
-            origin.and_then(Option::as_ref).map_or(0, |origin| hash64(&origin.tuple))
+        let rehash = |&number: &u64| {
+            known[(number - first) as usize].as_ref().map_or(0, |origin| hash64(&origin.tuple))
         };
         if self.table.find(hash, |&other| other == number).is_none() {
             self.table.insert_unique(hash, number, rehash);
@@ -127,8 +128,9 @@ impl Origins {
 
     /// The origins of a bucket.
     pub fn bucket(&self, bucket: usize, buckets: usize) -> impl Iterator<Item = (u64, &[u8])> + '_ {
-        let runs = self.known.iter().flat_map(|(run, origins)| (run * RUN..).zip(origins));
-        runs.filter(move |(number, _)| bucket_of(*number, buckets) == bucket)
+        let known = (self.first..).zip(&self.known);
+        known
+            .filter(move |(number, _)| bucket_of(*number, buckets) == bucket)
             .filter_map(|(number, origin)| Some((number, &*origin.as_ref()?.tuple)))
     }
 
@@ -136,31 +138,27 @@ impl Origins {
     /// `tuples`) are void afterwards.
     pub fn forget(&mut self, bucket: usize, buckets: usize, before: i64) -> bool {
         let mut gone = Vec::new();
-        for (run, origins) in &self.known {
-            for (number, origin) in (run * RUN..).zip(origins) {
-                if let Some(origin) = origin
-                    && origin.last < before
-                    && number < self.fresh
-                    && bucket_of(number, buckets) == bucket
-                {
-                    gone.push((number, hash64(&origin.tuple)));
-                }
+        for (number, origin) in (self.first..self.fresh).zip(&self.known) {
+            if let Some(origin) = origin
+                && origin.last < before
+                && bucket_of(number, buckets) == bucket
+            {
+                gone.push((number, hash64(&origin.tuple)));
             }
         }
         for &(number, hash) in &gone {
             if let Ok(entry) = self.table.find_entry(hash, |&other| other == number) {
                 entry.remove();
             }
-            if let Some(run) = self.known.get_mut(&(number / RUN)) {
-                run[(number % RUN) as usize] = None;
-                if run.len() as u64 == RUN && run.iter().all(Option::is_none) {
-                    self.known.remove(&(number / RUN));
-                }
-            }
+            self.known[(number - self.first) as usize] = None;
+        }
+        while let Some(None) = self.known.front() {
+            self.known.pop_front();
+            self.first += 1;
         }
         if !gone.is_empty() {
             self.tuples.iter_mut().for_each(GroupTuples::clear);
-            for origin in self.known.values_mut().flatten().flatten() {
+            for origin in self.known.iter_mut().flatten() {
                 origin.parts.fill(UNKNOWN);
             }
         }

@@ -177,8 +177,9 @@ impl Builder {
             }
             let first = self.columns.len();
             for field in &enricher.info.outputs {
-                if let Some(&before) = self.current.get(&field.name) {
+                if let Some(before) = self.current.get(&field.name).copied() {
                     replaced.push((before, self.columns.len()));
+                    self.intern(before);
                     // What it was is told from what it becomes by number.
                     self.intern(before);
                 }

@@ -344,10 +344,9 @@ impl<E: Env + 'static> Shard<E> {
                 if self.indexing.len() >= REQUESTS {
                     return Ok(());
                 }
-                let work = &self.work.rollups[rollup].windows[window];
-                let ready = |slot: &u32| work.infos[*slot as usize].sent == 0;
-                let slots: Vec<u32> =
-                    work.waiting.iter().copied().filter(ready).take(context.bounds.documents).collect();
+                let work = &mut self.work.rollups[rollup].windows[window];
+                let rest = work.waiting.len().saturating_sub(context.bounds.documents);
+                let slots = work.waiting.split_off(rest);
                 if slots.is_empty() {
                     continue;
                 }
@@ -357,6 +356,7 @@ impl<E: Env + 'static> Shard<E> {
                 for &slot in &slots {
                     work.infos[slot as usize].sent = version;
                 }
+                work.under_way.extend_from_slice(&slots);
                 let context = context.clone();
                 self.indexing.push(Box::pin(async move {
                     if context.planted.is(Fault::NoAck) {
@@ -452,6 +452,7 @@ impl<E: Env + 'static> Shard<E> {
             match answer {
                 Indexed::Again(text) => {
                     self.context.progress.trouble(text);
+                    work.waiting.push(slot);
                     continue;
                 }
                 Indexed::Refused(text) => {
@@ -462,9 +463,14 @@ impl<E: Env + 'static> Shard<E> {
                 }
                 Indexed::Acknowledged => done += 1,
             }
-            info.waiting = if info.changed <= version || old_ack { 0 } else { version + 1 };
+            if info.changed <= version || old_ack {
+                info.waiting = 0;
+            } else {
+                info.waiting = version + 1;
+                work.waiting.push(slot);
+            }
         }
-        work.waiting.retain(|&slot| work.infos[slot as usize].waiting > 0);
+        work.under_way.retain(|&slot| work.infos[slot as usize].sent != 0);
         self.acknowledged += done;
         Progress::add(&self.context.progress.documents, done);
     }

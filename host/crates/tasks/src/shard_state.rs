@@ -39,8 +39,9 @@ pub(crate) struct WindowWork<E: Env> {
     pub groups: Groups,
     pub infos: Vec<Info>,
     pub metrics: Vec<MetricWork<E>>,
-    /// Slots whose documents wait.
+    /// Slots whose documents wait, and those whose documents are under way.
     pub waiting: Vec<u32>,
+    pub under_way: Vec<u32>,
 }
 
 pub(crate) struct RollupWork<E: Env> {
@@ -77,6 +78,7 @@ impl<E: Env> ShardWork<E> {
                     infos: Vec::new(),
                     metrics,
                     waiting: Vec::new(),
+                    under_way: Vec::new(),
                 });
             }
             rollups.push(RollupWork { tuples: GroupTuples::new(&rollup.name), windows });
@@ -396,7 +398,7 @@ impl<E: Env> ShardWork<E> {
         let mut indexed = vec![done; buckets];
         for rollup in &self.rollups {
             for window in &rollup.windows {
-                for &slot in &window.waiting {
+                for &slot in window.waiting.iter().chain(&window.under_way) {
                     let (info, group) = (window.infos[slot as usize], window.groups.get(slot));
                     if let Some(group) = group.filter(|_| info.waiting > 0) {
                         let bucket = rollup.tuples.bucket(group.tuple, buckets);
@@ -410,7 +412,7 @@ impl<E: Env> ShardWork<E> {
 
     /// Documents that wait, those under way included.
     pub fn waiting(&self) -> usize {
-        self.rollups.iter().flat_map(|rollup| &rollup.windows).map(|window| window.waiting.len()).sum()
+        self.rollups.iter().flat_map(|rollup| &rollup.windows).map(WindowWork::unanswered).sum()
     }
 
     /// After a take-over: documents of changes that the row does not say are indexed wait; the others do not. Where a metric had
@@ -421,6 +423,7 @@ impl<E: Env> ShardWork<E> {
         for RollupWork { tuples, windows } in &mut self.rollups {
             for window in windows {
                 window.waiting.clear();
+                window.under_way.clear();
                 let groups: Vec<(u32, Group)> = window.groups.iter().collect();
                 for (slot, group) in groups {
                     let indexed = row.indexed.get(tuples.bucket(group.tuple, buckets)).copied().unwrap_or(0);
@@ -440,6 +443,11 @@ impl<E: Env> ShardWork<E> {
 const FREEZE: usize = 1000;
 
 impl<E: Env> WindowWork<E> {
+    /// Documents that the index has not acknowledged.
+    pub fn unanswered(&self) -> usize {
+        self.waiting.len() + self.under_way.len()
+    }
+
     /// A group that came back: it was changed last at `commit`.
     fn note(&mut self, slot: u32, commit: u64) {
         if self.infos.len() <= slot as usize {

@@ -1,9 +1,9 @@
 //! A partition's working copy: everything in memory that batches change. It is as of the last commit plus what came since; after
 //! any failure it is thrown away and loaded again.
 
-use std::rc::Rc;
+use std::{collections::BTreeMap, rc::Rc};
 
-use clickmill_columns::{Column, Data, Tuple, window_start};
+use clickmill_columns::{Column, Data, Tuple, Validity, window_start};
 
 use crate::{
     batch::{EventBatch, StoredColumn},
@@ -18,7 +18,7 @@ use crate::{
     name::PartitionId,
     origins::Origins,
     parse::ParsedBatch,
-    plan::{ColumnId, Over, Plan},
+    plan::{ColumnId, Over, Plan, PlanStored},
     row::PartitionRow,
     tuples::CodeTuples,
 };
@@ -66,6 +66,8 @@ pub(crate) struct Work<E: Env> {
     origin_of: Vec<u64>,
     seen: Vec<i64>,
     parts: Vec<u32>,
+    /// By a replaced column, for each of its codes: what replaced it, and whether the two differ.
+    differs: BTreeMap<ColumnId, Vec<Option<(u32, bool)>>>,
     pub origins: Origins,
     pub operators: Vec<KeyWork<E>>,
     pub fresh: Vec<Fresh<E>>,
@@ -114,6 +116,7 @@ impl<E: Env> Work<E> {
             origin_of: Vec::new(),
             seen: Vec::new(),
             parts: Vec::new(),
+            differs: BTreeMap::new(),
             origins: Origins::new(&plan.rollups, row.origins),
             operators,
             fresh,
@@ -355,60 +358,66 @@ impl<E: Env> Work<E> {
         rows: Vec<u32>,
         fence: u64,
     ) -> EventBatch {
-        let mut columns = Vec::with_capacity(plan.stored.len());
+        let mut different = Vec::new();
         let offsets = rows.iter().map(|&row| batch.raw.offsets[row as usize]).collect();
-        for stored in plan.stored.iter().filter(|stored| stored.unless_equal.is_some()) {
-            let replacement = stored.unless_equal.unwrap_or(stored.column);
-            let column = self.where_different(&frame, stored.column, replacement, &rows);
-            columns.push((stored, column));
+        let replaced = |stored: &PlanStored| stored.unless_equal.map(|new| (stored.column, new));
+        for (old, new) in plan.stored.iter().filter_map(replaced) {
+            different.push(self.where_different(&frame, old, new, &rows));
         }
-        let mut different = columns.into_iter();
-        let mut all = Vec::with_capacity(plan.stored.len());
+        let mut different = different.into_iter();
+        let mut columns = Vec::with_capacity(plan.stored.len());
         for stored in &plan.stored {
             let column = match stored.unless_equal {
-                Some(_) => different.next().map(|(_, column)| column),
+                Some(_) => different.next(),
                 None => {
                     let column = &mut frame.columns[stored.column];
-                    match (column.raw.take(), &column.codes) {
-                        (Some(raw), _) => Some(raw),
-                        (None, Some(codes)) => Some(self.dictionaries.coded(stored.column, codes.iter().copied())),
-                        (None, None) => None,
-                    }
+                    let codes = column.codes.as_ref();
+                    column.raw.take().or_else(|| Some(self.dictionaries.all(stored.column, codes?)))
                 }
             };
             if let Some(column) = column {
-                all.push(StoredColumn { field: stored.field.clone(), column });
+                columns.push(StoredColumn { field: stored.field.clone(), column });
             }
         }
-        EventBatch { partition: self.id, fence, offsets, rows, columns: all }
+        EventBatch { partition: self.id, fence, offsets, rows, columns }
     }
 
     /// What an enricher replaced, where the two differ.
     fn where_different(&mut self, frame: &Frame, old: ColumnId, new: ColumnId, rows: &[u32]) -> Column {
-        let text = |dictionaries: &Dictionaries, id: ColumnId, row: usize| -> Option<Vec<u8>> {
-            let column = &frame.columns[id];
-            match (&column.codes, &column.raw) {
-                (Some(codes), _) => dictionaries.text(id, codes[row]).map(<[u8]>::to_vec),
-                (None, Some(raw)) => raw.text(row).map(<[u8]>::to_vec),
-                (None, None) => None,
+        let (before, after) = (&frame.columns[old], &frame.columns[new]);
+        if let (Some(before), Some(after)) = (&before.codes, &after.codes) {
+            let known = self.differs.entry(old).or_default();
+            let mut codes = vec![NULL; frame.rows];
+            for &row in rows {
+                let (before, after) = (before[row as usize], after[row as usize]);
+                if before == NULL {
+                    continue;
+                }
+                if known.len() <= before as usize {
+                    known.resize(before as usize + 1, None);
+                }
+                let differs = match known[before as usize] {
+                    Some((of, differs)) if of == after => differs,
+                    _ => {
+                        let text = |id, code| self.dictionaries.text(id, code);
+                        let differs = text(old, before) != text(new, after);
+                        known[before as usize] = Some((after, differs));
+                        differs
+                    }
+                };
+                if differs {
+                    codes[row as usize] = before;
+                }
             }
-        };
-        let mut codes = vec![NULL; frame.rows];
-        let mut differs: std::collections::BTreeMap<(u32, u32), bool> = std::collections::BTreeMap::new();
-        let code_of = |id: ColumnId, row: usize| {
-            frame.columns[id].codes.as_ref().map_or(NULL, |codes| codes[row])
-        };
-        for &row in rows {
-            let row = row as usize;
-            let (before, after) = (code_of(old, row), code_of(new, row));
-            let differs = *differs.entry((before, after)).or_insert_with(|| {
-                text(&self.dictionaries, old, row) != text(&self.dictionaries, new, row)
-            });
-            if differs {
-                codes[row] = before;
-            }
+            return self.dictionaries.all(old, &codes);
         }
-        self.dictionaries.coded(old, codes.iter().copied())
+        match (&before.raw, &after.raw) {
+            (Some(before), Some(after)) => {
+                let differs = |row| before.valid.get(row) && !before.same(after, row);
+                Column { data: before.data.clone(), valid: Validity::from_fn(frame.rows, differs) }
+            }
+            _ => self.dictionaries.nulls(frame.rows),
+        }
     }
 
     /// Takes note of how late each origin was last seen.
@@ -430,6 +439,7 @@ impl<E: Env> Work<E> {
         self.origin_of.clear();
         self.seen.clear();
         self.parts.clear();
+        self.differs.clear();
         for operator in &mut self.operators {
             operator.tuples.clear();
             operator.slots.clear();
