@@ -19,7 +19,10 @@ use clickmill_tasks::{
 };
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use crate::{error::Error, world::Shared};
+use crate::{
+    error::Error,
+    world::{Shared, World},
+};
 
 /// What all threads are told.
 #[derive(Clone)]
@@ -152,20 +155,10 @@ impl Host {
     }
 }
 
-fn work(setup: Setup, mut queue: UnboundedReceiver<Job>, ends: UnboundedSender<End>) {
-    let fail = |text: String| {
-        let _ = ends.send((TaskId::Meta, Err(Ended::Failed(text))));
-    };
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_time().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return fail(format!("no runtime can be started: {error}")),
-    };
-    let env = match setup.shared.world() {
-        Ok(env) => env,
-        Err(trouble) => return fail(trouble.to_string()),
-    };
-    let context = Rc::new(Context {
-        env,
+/// What the tasks of one thread share.
+pub fn context(setup: Setup) -> Result<Rc<Context<World>>, Error> {
+    Ok(Rc::new(Context {
+        env: setup.shared.world()?,
         plan: setup.plan,
         bounds: setup.bounds,
         exchange: setup.exchange,
@@ -175,7 +168,21 @@ fn work(setup: Setup, mut queue: UnboundedReceiver<Job>, ends: UnboundedSender<E
         retention: setup.retention,
         planted: Planted::default(),
         host: 0,
-    });
+    }))
+}
+
+fn work(setup: Setup, mut queue: UnboundedReceiver<Job>, ends: UnboundedSender<End>) {
+    let fail = |text: String| {
+        let _ = ends.send((TaskId::Meta, Err(Ended::Failed(text))));
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_time().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(format!("no runtime can be started: {error}")),
+    };
+    let context = match context(setup) {
+        Ok(context) => context,
+        Err(error) => return fail(error.to_string()),
+    };
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async move {
         let mut tasks = tokio::task::JoinSet::new();

@@ -13,7 +13,7 @@ use clickmill_kafka::{Change, Partition, Revoked};
 use clickmill_settings::{Config, Index, Source, Store};
 use clickmill_tasks::{
     Bounds, Exchange, Progress,
-    env::Store as _,
+    env::{Source as _, Store as _},
     meta::{self, Meta},
     name::{PartitionId, TaskId},
     quiet::Rows,
@@ -29,7 +29,7 @@ use crate::{
     output::Table,
     progress::Display,
     reading,
-    world::{AnyIndex, AnySource, AnyStore, Changes, Shared, World, random},
+    world::{self, AnyIndex, AnySource, AnyStore, Changes, Shared, World, random},
 };
 
 #[derive(clap::Args)]
@@ -42,6 +42,10 @@ pub struct Args {
     /// Ends when there was nothing left to do for this long, whoever owns the partitions: "10s".
     #[arg(long, value_name = "TIME", value_parser = duration)]
     until_idle: Option<Duration>,
+    /// Where partitions go on whose position their source does not have any more: at the earliest record that is there, at the
+    /// end, or with a new log, whose records count as others.
+    #[arg(long, value_enum, value_name = "CHOICE")]
+    resume_at: Option<ResumeAt>,
     /// What the last line on stdout is: a table of the first rows and a balance, or one JSON object.
     #[arg(long, value_enum, default_value = "text")]
     summary: Summary,
@@ -51,6 +55,13 @@ pub struct Args {
 enum Summary {
     Text,
     Json,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum ResumeAt {
+    Earliest,
+    Latest,
+    NewLog,
 }
 
 pub fn duration(text: &str) -> Result<Duration, String> {
@@ -106,6 +117,8 @@ async fn work(
         meta: meta.clone(),
         bounds: Bounds {
             interval: config.commit.interval,
+            commit_records: config.commit.max_records,
+            buckets: meta.buckets as usize,
             commit_bytes: usize::try_from(config.commit.max_bytes).unwrap_or(usize::MAX),
             ..Bounds::default()
         },
@@ -113,8 +126,12 @@ async fn work(
         progress: progress.clone(),
         exchange: Arc::new(Exchange::default()),
     };
+    let mut logs = current_logs(&shared.store).await?;
+    if let Some(choice) = args.resume_at {
+        resume(choice, &setup, &mut logs).await?;
+    }
     let mut host = Host::new(setup);
-    let mut work = Assigned::new(&shared, &meta, changes);
+    let mut work = Assigned::new(&shared, &meta, changes, logs);
     work.start(&mut host)?;
     let stopped = wait(args, &shared, &meta, &mut host, &mut work).await;
     let ended = host.stop().await;
@@ -182,6 +199,8 @@ struct Assigned {
     mine: BTreeSet<u32>,
     /// Partitions to hand over as soon as their tasks have stopped.
     leaving: Vec<Revoked>,
+    /// The log that each partition is read into, where it is not the first.
+    logs: BTreeMap<u32, u32>,
     /// Where each partition of a topic begins that has no row yet.
     beginnings: BTreeMap<u32, i64>,
     /// Partitions of input that ends, and those of them that have ended.
@@ -190,11 +209,12 @@ struct Assigned {
 }
 
 impl Assigned {
-    fn new(shared: &Shared, meta: &Meta, changes: Option<Changes>) -> Assigned {
+    fn new(shared: &Shared, meta: &Meta, changes: Option<Changes>, logs: BTreeMap<u32, u32>) -> Assigned {
         Assigned {
             shared: shared.clone(),
             shards: meta.shards,
             changes,
+            logs,
             mine: BTreeSet::new(),
             leaving: Vec::new(),
             beginnings: meta.beginnings.clone(),
@@ -221,10 +241,14 @@ impl Assigned {
         };
         for partition in found {
             if self.started.insert(partition) {
-                host.start_partition(PartitionId { partition, log: 0 }, 0, true)?;
+                host.start_partition(self.id(partition), 0, true)?;
             }
         }
         Ok(())
+    }
+
+    fn id(&self, partition: u32) -> PartitionId {
+        PartitionId { partition, log: self.logs.get(&partition).copied().unwrap_or(0) }
     }
 
     fn all_ended(&self) -> bool {
@@ -248,7 +272,7 @@ impl Assigned {
         let AnySource::Kafka(source) = &self.shared.source else { return Ok(()) };
         let partitions = (source.partitions().await?.len() as u32).max(1);
         for partition in 0..partitions {
-            let id = PartitionId { partition, log: 0 };
+            let id = self.id(partition);
             match (self.mine.contains(&partition), host.is_running(TaskId::Partition(id))) {
                 (true, false) => {
                     let beginning = self.beginnings.get(&partition).copied().unwrap_or(0);
@@ -270,8 +294,11 @@ impl Assigned {
     }
 
     fn handed_over(&mut self, host: &Host) {
-        let runs = |partition: &u32| host.is_running(TaskId::Partition(PartitionId { partition: *partition, log: 0 }));
-        self.leaving.retain(|revoked| revoked.partitions.iter().any(runs));
+        let runs = |partition: &u32| host.is_running(TaskId::Partition(self.id(*partition)));
+        let left = |revoked: &Revoked| !revoked.partitions.iter().any(runs);
+        let done: Vec<bool> = self.leaving.iter().map(left).collect();
+        let mut done = done.into_iter();
+        self.leaving.retain(|_| !done.next().unwrap_or(true));
     }
 
     async fn next_change(&mut self) -> Change {
@@ -345,6 +372,37 @@ async fn wait(
 /// How often it is asked whether all is done: at the end of input soon, on a cluster at leisure.
 const TICK: Duration = Duration::from_millis(10);
 const SLOW_TICK: Duration = Duration::from_millis(200);
+
+/// The newest log of each partition that has a row.
+async fn current_logs(store: &AnyStore) -> Result<BTreeMap<u32, u32>, Error> {
+    let partitions = rows(store).await?.partitions;
+    Ok(partitions.into_keys().map(|id| (id.partition, id.log)).collect())
+}
+
+/// Moves partitions whose position does not fit their source on, as chosen. One that fits is left alone.
+async fn resume(choice: ResumeAt, setup: &Setup, logs: &mut BTreeMap<u32, u32>) -> Result<(), Error> {
+    let context = crate::host::context(setup.clone())?;
+    for (id, row) in rows(&setup.shared.store).await?.partitions {
+        if logs.get(&id.partition) != Some(&id.log) {
+            continue;
+        }
+        let mut position = row.position;
+        position.log_content = world::log_content(&setup.shared.store, &position).await?.map(Into::into);
+        let Err(trouble) = setup.shared.source.open(id, &position).await else { continue };
+        let next = match choice {
+            ResumeAt::NewLog => {
+                tracing::warn!("{trouble}; going on with log {} of partition {}", id.log + 1, id.partition);
+                logs.insert(id.partition, id.log + 1);
+                continue;
+            }
+            ResumeAt::Earliest => setup.shared.source.resume(id, &position, false).await?,
+            ResumeAt::Latest => setup.shared.source.resume(id, &position, true).await?,
+        };
+        tracing::warn!("{trouble}; going on at offset {} as told", next.next);
+        clickmill_tasks::reposition(&context, id, next).await?;
+    }
+    Ok(())
+}
 
 /// Every partition has a row that stands at the end that the broker names.
 fn at_end(rows: &Rows, partitions: &[Partition]) -> bool {

@@ -10,7 +10,7 @@ use std::{
 };
 
 use clickmill_elasticsearch::ElasticsearchIndex;
-use clickmill_embedded::{EmbeddedIndex, EmbeddedStore, FileReader, FileSource, GenerateReader, GenerateSource};
+use clickmill_embedded::{EmbeddedIndex, EmbeddedStore, FileReader, FileSource, GenerateReader, GenerateSource, ResumeAt};
 use clickmill_hbase::HbaseStore;
 use clickmill_kafka::{Change, KafkaReader, KafkaSource};
 use clickmill_plugin::WasmPlugins;
@@ -146,16 +146,21 @@ pub fn random(of: u64) -> u64 {
 async fn file_logs(store: &AnyStore) -> Result<Vec<(u32, Option<Vec<u8>>)>, Error> {
     let mut logs = Vec::new();
     for (id, row) in run::rows(store).await?.partitions {
-        let mut content = None;
-        for part in row.position.log.iter().flat_map(|log| log.parts(PART)) {
-            let part = store.get_part(part).await?.ok_or_else(|| {
-                Error::Other(format!("the files of partition {id} are missing in the store; restore it from a copy"))
-            })?;
-            content.get_or_insert_with(Vec::new).extend_from_slice(&part);
-        }
-        logs.push((id.partition, content));
+        logs.push((id.partition, log_content(store, &row.position).await?));
     }
     Ok(logs)
+}
+
+/// What the source must know beside the offset, from its block.
+pub async fn log_content(store: &AnyStore, position: &Position) -> Result<Option<Vec<u8>>, Error> {
+    let mut content = None;
+    for part in position.log.iter().flat_map(|log| log.parts(PART)) {
+        let part = store.get_part(part).await?.ok_or_else(|| {
+            Error::Other("the files of a position are missing in the store; restore it from a copy".into())
+        })?;
+        content.get_or_insert_with(Vec::new).extend_from_slice(&part);
+    }
+    Ok(content)
 }
 
 #[derive(Clone)]
@@ -169,6 +174,26 @@ pub enum AnyReader {
     Files(FileReader),
     Generate(GenerateReader),
     Kafka(KafkaReader),
+}
+
+impl AnySource {
+    /// The position at the earliest record that is there, or at the end, for one that does not fit any more.
+    pub async fn resume(&self, id: PartitionId, position: &Position, end: bool) -> Result<Position, Trouble> {
+        let at = |next| Position { next, ..Position::default() };
+        match self {
+            AnySource::Files(source) => {
+                source.resume(id, position, if end { ResumeAt::Latest } else { ResumeAt::Earliest })
+            }
+            AnySource::Generate(_) => Ok(at(position.next)),
+            AnySource::Kafka(source) => {
+                let partitions = source.partitions().await?;
+                let found = partitions.iter().find(|partition| partition.number == id.partition);
+                let gone = || Trouble::Final(format!("the topic has no partition {}", id.partition));
+                let found = found.ok_or_else(gone)?;
+                Ok(at(if end { found.end } else { found.low }))
+            }
+        }
+    }
 }
 
 impl Source for AnySource {

@@ -1,10 +1,12 @@
 //! What the end-to-end tests share: the binary, folders of their own, made-up traffic, and the answer by SQL.
 
 mod oracle;
+mod raw;
 mod run;
 pub mod services;
 mod traffic;
 
 pub use oracle::{Document, answer, compare};
+pub use raw::Raw;
 pub use run::{Folder, clickmill, documents, ndjson, summary};
 pub use traffic::{Click, Random, Traffic};

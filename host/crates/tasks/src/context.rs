@@ -54,6 +54,8 @@ pub struct Bounds {
     pub interval: Duration,
     /// Bytes of payloads after which a commit is cut early.
     pub commit_bytes: usize,
+    /// Records after which a commit is cut early.
+    pub commit_records: u64,
     /// Batches that are read and parsed ahead.
     pub ahead: usize,
     /// Buckets of a task's state, at most 64; fixed in the store.
@@ -81,6 +83,7 @@ impl Default for Bounds {
         Bounds {
             interval: Duration::from_secs(1),
             commit_bytes: 256 << 20,
+            commit_records: 1_000_000,
             ahead: 4,
             buckets: crate::row::BUCKETS,
             outbox: crate::row::OUTBOX,

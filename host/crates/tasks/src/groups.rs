@@ -91,11 +91,6 @@ impl Groups {
         self.groups.get(slot as usize).copied().flatten()
     }
 
-    /// Slots in use and free ones.
-    pub fn slots(&self) -> u32 {
-        self.groups.len() as u32
-    }
-
     pub fn iter(&self) -> impl Iterator<Item = (u32, Group)> + '_ {
         self.groups.iter().enumerate().filter_map(|(slot, group)| group.map(|group| (slot as u32, group)))
     }

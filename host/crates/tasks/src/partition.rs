@@ -7,7 +7,7 @@ use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use crate::{
     batch::{RawBatch, fingerprint},
     blocks::share_of,
-    context::{Context, Ended, Pause},
+    context::{Bounds, Context, Ended, Pause},
     enrich::PLUGIN_FAILURE,
     env::{Env, Fetched, Plugins, Reader, Source, Store},
     exchange::Delta,
@@ -82,15 +82,7 @@ where
     ) -> Result<Partition<E>, Ended> {
         let shards = context.shards as usize;
         let owner = Owner::take_over(context.clone(), TaskId::Partition(id), |row: &mut PartitionRow| {
-            if row.head.fence == 1 {
-                row.position.next = beginning;
-                row.horizon = i64::MIN;
-                row.last = vec![0; shards];
-            }
-            let next = row.position.next;
-            row.fences.retain(|(_, first)| *first != next);
-            row.fences.push((row.head.fence, next));
-            row.ended = false;
+            begin(row, beginning, shards);
         })
         .await?;
         Progress::add(&context.progress.take_overs, 1);
@@ -176,7 +168,9 @@ where
     }
 
     fn is_due(&self) -> bool {
-        self.cut.bytes >= self.context.bounds.commit_bytes || self.until_due().is_zero()
+        let Bounds { commit_bytes, commit_records, .. } = self.context.bounds;
+        let full = self.cut.bytes >= commit_bytes || self.cut.counters.records >= commit_records;
+        full || self.until_due().is_zero()
     }
 
     fn until_due(&self) -> Duration {
@@ -577,6 +571,19 @@ where
             self.context.env.sleep(self.context.bounds.look / 16).await;
         }
     }
+}
+
+/// What a take-over changes in the row beside its head: a fence that committed no offset leaves the history, the new one comes in.
+pub(crate) fn begin(row: &mut PartitionRow, beginning: i64, shards: usize) {
+    if row.head.fence == 1 {
+        row.position.next = beginning;
+        row.horizon = i64::MIN;
+        row.last = vec![0; shards];
+    }
+    let next = row.position.next;
+    row.fences.retain(|(_, first)| *first != next);
+    row.fences.push((row.head.fence, next));
+    row.ended = false;
 }
 
 fn add(total: &mut Counters, more: &Counters) {

@@ -30,14 +30,6 @@ impl CodeTuples {
         (number, true)
     }
 
-    pub fn get(&self, number: u32) -> &[u32] {
-        &self.codes[number as usize * self.width..][..self.width]
-    }
-
-    pub fn len(&self) -> usize {
-        self.table.len()
-    }
-
     pub fn clear(&mut self) {
         self.table.clear();
         self.codes.clear();
@@ -109,7 +101,6 @@ mod tests {
         assert_eq!(tuples.number(&[1, 2]), (0, true));
         assert_eq!(tuples.number(&[2, 1]), (1, true));
         assert_eq!(tuples.number(&[1, 2]), (0, false));
-        assert_eq!(tuples.get(1), [2, 1]);
         let mut empty = CodeTuples::new(0);
         assert_eq!((empty.number(&[]), empty.number(&[])), ((0, true), (0, false)));
     }

@@ -1,0 +1,71 @@
+//! The README's main job: what it prints is known, and it equals SQL over the raw lines.
+
+use std::{fs, io::Read, path::Path};
+
+use clickmill_tests::{Folder, Raw, answer, compare, documents, ndjson, summary};
+
+/// What the main job prints, without the line that says how long it took.
+const PRINTED: &str = include_str!("sample.txt");
+
+fn config() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../config"))
+}
+
+/// A folder with the sample's settings, its store in the folder.
+fn folder(name: &str) -> Folder {
+    let settings = fs::read_to_string(config().join("sample.toml")).unwrap();
+    let (files, store) = ("\"sample/clicks-*\"", "\"../target/sample.db\"");
+    assert!(settings.contains(files) && settings.contains(store), "the sample's settings have other paths");
+    let there = fs::canonicalize(config()).unwrap();
+    let settings = settings
+        .replace(files, &format!("\"{}/sample/clicks-*\"", there.display()))
+        .replace(store, "\"store\"");
+    let folder = Folder::new(name);
+    folder.write("clickmill.toml", settings);
+    folder
+}
+
+/// The sample's lines, by hand.
+fn lines() -> Vec<u8> {
+    let mut lines = Vec::new();
+    let first = fs::File::open(config().join("sample/clicks-1.jsonl.gz")).unwrap();
+    flate2::read::MultiGzDecoder::new(first).read_to_end(&mut lines).unwrap();
+    lines.extend(fs::read(config().join("sample/clicks-2.jsonl")).unwrap());
+    lines
+}
+
+#[test]
+fn the_main_job_prints_the_known_answer() {
+    let folder = folder("known");
+    let output = folder.run(&["run"]);
+    assert!(output.status.success());
+    let text = String::from_utf8(output.stdout).unwrap();
+    let (answer, last) = text.trim_end().rsplit_once('\n').unwrap();
+    assert_eq!(answer, PRINTED.trim_end(), "\nprinted:\n{answer}\n");
+    assert!(last.ends_with(" events/s"), "{last}");
+
+    // A second run finds nothing new, and says the same of the whole.
+    let again = folder.ok(&["run"]);
+    assert_eq!(again.trim_end().rsplit_once('\n').unwrap().0, answer);
+}
+
+#[test]
+fn the_main_job_equals_sql_over_the_raw_lines() {
+    let folder = folder("raw");
+    let last = summary(&folder.ok(&["run", "--summary", "json"]));
+    let raw = Raw::read(0, &lines()).unwrap();
+    assert_eq!(last["records"], 12_000);
+    assert_eq!(last["events"], raw.clicks.len());
+    assert_eq!(last["total"]["dead_letters_by_reason"], serde_json::to_value(&raw.dead).unwrap());
+    let found = documents(&folder.ok(&["query", "--format", "ndjson", "--limit", "0"]));
+    compare(&found, &answer(&raw.clicks).unwrap()).unwrap();
+
+    let late = raw.clicks.windows(2).filter(|two| two[1].time < two[0].time).count();
+    assert!(late > 300, "only {late} events come late");
+    let events = ndjson(&folder.ok(&["events", "--format", "ndjson", "--limit", "0"]));
+    for (event, click) in events.iter().zip(&raw.clicks) {
+        assert_eq!(event["offset"], click.offset);
+        assert_eq!((&event["user_id"], &event["url"]), (&(*click.user).into(), &(*click.url).into()));
+    }
+    assert_eq!(events.len(), raw.clicks.len());
+}
