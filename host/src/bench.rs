@@ -77,7 +77,8 @@ fn stream(args: &Args, folder: &Path) -> Result<PathBuf, Error> {
         let unfinished = path.with_extension("part");
         let failed = |error| Error::Io { what: unfinished.display().to_string(), error };
         let file = std::fs::File::create(&unfinished).map_err(failed)?;
-        crate::generate::write(std::io::BufWriter::new(file), clickmill_embedded::lines(&traffic)).map_err(failed)?;
+        crate::generate::write(std::io::BufWriter::new(file), clickmill_embedded::lines(&traffic))
+            .map_err(failed)?;
         std::fs::rename(&unfinished, &path).map_err(Error::io(path.display().to_string()))?;
     }
     Ok(path)
@@ -109,7 +110,8 @@ fn run_peer(peer: &str, file: &Path) -> Result<Run, Error> {
     command.args(["-c", &format!("exec {peer} \"$0\"")]).arg(file);
     let (run, output) = measure(command)?;
     let seconds = output.lines().last().and_then(|line| line.trim().parse().ok());
-    let wall = seconds.ok_or_else(|| Error::Other(format!("the peer `{peer}` printed no seconds:\n{output}")))?;
+    let wall =
+        seconds.ok_or_else(|| Error::Other(format!("the peer `{peer}` printed no seconds:\n{output}")))?;
     Ok(Run { wall, cpu: run.cpu })
 }
 

@@ -46,7 +46,13 @@ fn show(plan: &Plan) {
         let fields = rollup.metrics.iter().flat_map(|&metric| &plan.metrics[metric].outputs);
         let fields: Vec<&str> = fields.map(|field| &*field.name).collect();
         let by: Vec<&str> = rollup.by_names.iter().map(|name| &**name).collect();
-        println!("rollup    {} by {} in {}: {}", rollup.name, by.join(", "), windows.join(", "), fields.join(", "));
+        println!(
+            "rollup    {} by {} in {}: {}",
+            rollup.name,
+            by.join(", "),
+            windows.join(", "),
+            fields.join(", ")
+        );
     }
 }
 
@@ -69,8 +75,12 @@ async fn services(config: &Arc<Config>, pipeline: &load::Pipeline) -> Result<(),
             }
             println!("source    files, {} partitions", partitions.len());
         }
-        AnySource::Generate(source) => println!("source    generated traffic, {} partitions", source.partitions().len()),
-        AnySource::Kafka(source) => println!("source    a topic of {} partitions", source.partitions().await?.len()),
+        AnySource::Generate(source) => {
+            println!("source    generated traffic, {} partitions", source.partitions().len())
+        }
+        AnySource::Kafka(source) => {
+            println!("source    a topic of {} partitions", source.partitions().await?.len())
+        }
     }
     match &env.index {
         AnyIndex::Embedded(_) => println!("index     there, in the store"),

@@ -87,4 +87,3 @@ fn flat(letter: DeadLetter) -> Flat {
         ("value_base64".into(), base64.into()),
     ]
 }
-

@@ -9,7 +9,9 @@ use thiserror::Error;
 
 #[derive(Debug, Error)]
 pub enum Error {
-    #[error("the settings {path} cannot be read: {error}\nhelp: name a file with --config, or write one; config/ has some to start from")]
+    #[error(
+        "the settings {path} cannot be read: {error}\nhelp: name a file with --config, or write one; config/ has some to start from"
+    )]
     NoSettings { path: String, error: std::io::Error },
     #[error("{0}")]
     Usage(String),
@@ -47,7 +49,9 @@ impl Error {
             false => eprintln!("error: {text}"),
         };
         match &self {
-            Error::Io { error, .. } if error.kind() == std::io::ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
+            Error::Io { error, .. } if error.kind() == std::io::ErrorKind::BrokenPipe => {
+                return ExitCode::SUCCESS;
+            }
             Error::Settings(faults) => {
                 for fault in faults {
                     error(fault.to_string().trim_start_matches("error: "));
@@ -58,9 +62,12 @@ impl Error {
             other => error(&other.to_string()),
         }
         match self {
-            Error::NoSettings { .. } | Error::Usage(_) | Error::Settings(_) | Error::Plugins(_) | Error::Plan(_) | Error::Changed(_) => {
-                ExitCode::from(2)
-            }
+            Error::NoSettings { .. }
+            | Error::Usage(_)
+            | Error::Settings(_)
+            | Error::Plugins(_)
+            | Error::Plan(_)
+            | Error::Changed(_) => ExitCode::from(2),
             _ => ExitCode::FAILURE,
         }
     }

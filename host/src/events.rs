@@ -42,6 +42,10 @@ pub fn events(args: Args) -> Result<ExitCode, Error> {
     let mut printer = Printer::new(args.format);
     let (mut found, mut failed) = (0u64, None);
     reading::events(&config, |event| {
+        if let Some(mistake) = unknown(&args, &event) {
+            failed = Some(mistake);
+            return ControlFlow::Break(());
+        }
         if !wanted(&args, &event) {
             return ControlFlow::Continue(());
         }
@@ -68,12 +72,21 @@ pub fn events(args: Args) -> Result<ExitCode, Error> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// A column that events do not have is a mistake, not an empty answer. Each event has all columns.
+fn unknown(args: &Args, event: &StoredEvent) -> Option<Error> {
+    let there = |column: &str| event.cells.iter().any(|(name, _)| **name == *column);
+    let (column, _) = args.r#where.iter().find(|(column, _)| !there(column))?;
+    let names: Vec<&str> = event.cells.iter().map(|(name, _)| &**name).collect();
+    Some(Error::Usage(format!("no column `{column}`; there are: {}", names.join(", "))))
+}
+
 fn wanted(args: &Args, event: &StoredEvent) -> bool {
     let has = |(column, value): &(String, String)| {
         let cell = event.cells.iter().find(|(name, _)| **name == **column);
         cell.is_some_and(|(_, cell)| cell.as_deref() == Some(value))
     };
-    args.partition.is_none_or(|partition| partition == event.partition.partition) && args.r#where.iter().all(has)
+    args.partition.is_none_or(|partition| partition == event.partition.partition)
+        && args.r#where.iter().all(has)
 }
 
 fn flat(event: StoredEvent) -> Flat {

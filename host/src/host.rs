@@ -135,7 +135,9 @@ impl Host {
                 None => break,
             }
         }
-        let workers = std::mem::take(&mut self.partitions).into_iter().chain(std::mem::take(&mut self.shards).into_values());
+        let workers = std::mem::take(&mut self.partitions)
+            .into_iter()
+            .chain(std::mem::take(&mut self.shards).into_values());
         for Worker { jobs, thread, .. } in workers {
             drop(jobs);
             // A panic has been printed by its thread; its tasks are over either way.
@@ -191,7 +193,9 @@ fn work(setup: Setup, mut queue: UnboundedReceiver<Job>, ends: UnboundedSender<E
             tasks.spawn_local(async move {
                 let leave = || job.leave.load(Ordering::SeqCst);
                 let end = match job.task {
-                    TaskId::Partition(id) => run_partition(context, id, job.beginning, job.alone, &leave).await,
+                    TaskId::Partition(id) => {
+                        run_partition(context, id, job.beginning, job.alone, &leave).await
+                    }
                     TaskId::Shard(shard) => run_shard(context, shard, &leave).await,
                     TaskId::Meta => Ok(()),
                 };

@@ -1,5 +1,6 @@
 //! `clickmill`: a stream of web clicks in, answers out. Each subcommand has a file of its own; this one only chooses.
 
+mod assigned;
 mod bench;
 mod check;
 mod components;
@@ -15,6 +16,7 @@ mod progress;
 mod query;
 mod reading;
 mod run;
+mod summary;
 mod world;
 
 use std::{io::IsTerminal, path::PathBuf, process::ExitCode};

@@ -129,7 +129,8 @@ impl fmt::Display for Table {
             }
             other => printable(&text(other)),
         };
-        let mut widths: Vec<usize> = shown.iter().map(|&column| self.columns[column].chars().count()).collect();
+        let mut widths: Vec<usize> =
+            shown.iter().map(|&column| self.columns[column].chars().count()).collect();
         let rows: Vec<Vec<String>> =
             self.rows.iter().map(|row| shown.iter().map(|&column| cell(row, column)).collect()).collect();
         for row in &rows {
@@ -139,7 +140,9 @@ impl fmt::Display for Table {
         }
         let terminal = terminal_width();
         let total: usize = widths.iter().sum::<usize>() + 2 * (widths.len() - 1);
-        if let (true, Some(widest)) = (total > terminal, (0..widths.len()).max_by_key(|&column| widths[column])) {
+        if let (true, Some(widest)) =
+            (total > terminal, (0..widths.len()).max_by_key(|&column| widths[column]))
+        {
             widths[widest] = widths[widest].saturating_sub(total - terminal).max(20);
         }
         let number = |column: usize| {
@@ -151,7 +154,8 @@ impl fmt::Display for Table {
                 let text = middle(text, widths[column]);
                 let pad = " ".repeat(widths[column] - text.chars().count());
                 let gap = if column == 0 { "" } else { "  " };
-                line += &if number(column) { format!("{gap}{pad}{text}") } else { format!("{gap}{text}{pad}") };
+                line +=
+                    &if number(column) { format!("{gap}{pad}{text}") } else { format!("{gap}{text}{pad}") };
             }
             writeln!(f, "{}", line.trim_end())
         };
@@ -217,7 +221,7 @@ pub fn number(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -247,7 +251,10 @@ mod tests {
 
     #[test]
     fn numbers_have_commas() {
-        assert_eq!([number(0), number(999), number(1000), number(1_234_567)], ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!(
+            [number(0), number(999), number(1000), number(1_234_567)],
+            ["0", "999", "1,000", "1,234,567"]
+        );
     }
 
     #[test]

@@ -6,7 +6,12 @@ use clickmill_columns::{Field, Input, Rows};
 use clickmill_plugin::{Info, Inspection, Loader, inspect};
 use clickmill_settings::{PluginRef, SHIPPED};
 
-use crate::{components, error::Error, load, output::{self, Format, Printer}};
+use crate::{
+    components,
+    error::Error,
+    load,
+    output::{self, Format, Printer},
+};
 
 #[derive(clap::Subcommand)]
 pub enum Command {

@@ -2,9 +2,7 @@
 
 use std::{
     io::IsTerminal,
-    sync::{
-        Arc, Condvar, Mutex, PoisonError,
-    },
+    sync::{Arc, Condvar, Mutex, PoisonError},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -34,7 +32,8 @@ impl Display {
         let shared = Arc::new(Shared::default());
         let own = shared.clone();
         // Without its thread nothing is shown, and nothing else is lost.
-        let thread = std::thread::Builder::new().name("display".into()).spawn(move || show(&own, &progress)).ok();
+        let thread =
+            std::thread::Builder::new().name("display".into()).spawn(move || show(&own, &progress)).ok();
         Display { shared, thread }
     }
 

@@ -1,6 +1,6 @@
 //! `clickmill query`: prints the answer.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, sync::Arc};
 
 use clickmill_tasks::read::{DocumentFilter, StoredDocument, Value};
 
@@ -8,7 +8,7 @@ use crate::{
     ConfigArg,
     error::Error,
     load,
-    output::{Format, Printer, document},
+    output::{self, Format, Printer},
     reading,
 };
 
@@ -71,19 +71,22 @@ pub fn query(args: Args) -> Result<ExitCode, Error> {
     };
     known(&config, &args)?;
     let mut documents = reading::documents(&config, &filter)?;
+    if let Some(by) = &args.sort {
+        sortable(&documents, by.strip_prefix('+').unwrap_or(by))?;
+    }
     sort(&mut documents, args.sort.as_deref());
     if args.limit > 0 {
         documents.truncate(args.limit);
     }
     let mut printer = Printer::new(args.format);
     for found in &documents {
-        printer.print(document(found))?;
+        printer.print(output::document(found))?;
     }
     printer.finish()?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// A rollup or window that the settings do not have is a mistake, not an empty answer.
+/// A rollup, window or column that the settings do not have is a mistake, not an empty answer.
 fn known(config: &clickmill_settings::Config, args: &Args) -> Result<(), Error> {
     let rollups = &config.pipeline.rollups;
     if let Some(name) = &args.rollup
@@ -98,7 +101,31 @@ fn known(config: &clickmill_settings::Config, args: &Args) -> Result<(), Error> 
     {
         return Err(Error::Usage(format!("no rollup has a window `{name}`")));
     }
-    Ok(())
+    let url = args.url.iter().map(|_| "url");
+    let country = args.country.iter().map(|_| "country");
+    let given = args.r#where.iter().map(|(column, _)| &**column);
+    let mut columns: Vec<&str> =
+        rollups.iter().flat_map(|rollup| &rollup.by).map(|column| &**column).collect();
+    columns.sort_unstable();
+    columns.dedup();
+    match url.chain(country).chain(given).find(|column| !columns.contains(column)) {
+        Some(column) => {
+            Err(Error::Usage(format!("no column `{column}`; rollups are by: {}", columns.join(", "))))
+        }
+        None => Ok(()),
+    }
+}
+
+/// A field that no document has sorts nothing.
+fn sortable(documents: &[StoredDocument], by: &str) -> Result<(), Error> {
+    let Some(first) = documents.first() else { return Ok(()) };
+    let names = |document: &StoredDocument| -> Vec<Arc<str>> {
+        output::document(document).into_iter().map(|(name, _)| name).collect()
+    };
+    if documents.iter().any(|document| names(document).iter().any(|name| **name == *by)) {
+        return Ok(());
+    }
+    Err(Error::Usage(format!("no field `{by}`; there are: {}", names(first).join(", "))))
 }
 
 fn sort(documents: &mut [StoredDocument], by: Option<&str>) {
@@ -125,8 +152,12 @@ enum Key {
 }
 
 fn key(document: &StoredDocument, by: &str) -> Key {
-    if by == "@timestamp" {
-        return Key::Number(document.start as f64);
+    match by {
+        "@timestamp" => return Key::Number(document.start as f64),
+        "window_end" => return Key::Number(document.start.saturating_add(document.window_millis) as f64),
+        "window" => return Key::Number(document.window_millis as f64),
+        "rollup" => return Key::Text(document.rollup.to_string()),
+        _ => {}
     }
     if let Some((_, value)) = document.by.iter().find(|(name, _)| &**name == by) {
         return value.clone().map_or(Key::Absent, Key::Text);

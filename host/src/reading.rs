@@ -58,9 +58,11 @@ pub fn documents(config: &Config, filter: &DocumentFilter) -> Result<Vec<StoredD
 
 /// The groups of a rollup and window with the most of the first field, most first.
 pub fn top(config: &Config, rollup: &str, window: &str, most: usize) -> Result<Vec<StoredDocument>, Error> {
-    let filter = DocumentFilter { rollup: Some(rollup.into()), window: Some(window.into()), ..Default::default() };
+    let filter =
+        DocumentFilter { rollup: Some(rollup.into()), window: Some(window.into()), ..Default::default() };
     let mut documents = documents(config, &filter)?;
-    let first = |document: &StoredDocument| document.fields.first().map_or(0.0, |(_, value)| as_number(value));
+    let first =
+        |document: &StoredDocument| document.fields.first().map_or(0.0, |(_, value)| as_number(value));
     documents.sort_by(|a, b| {
         first(b).total_cmp(&first(a)).then_with(|| a.start.cmp(&b.start)).then_with(|| a.by.cmp(&b.by))
     });
@@ -79,10 +81,7 @@ pub fn as_number(value: &Value) -> f64 {
 }
 
 /// All events that are true, until `each` breaks.
-pub fn events(
-    config: &Config,
-    mut each: impl FnMut(StoredEvent) -> ControlFlow<()>,
-) -> Result<(), Error> {
+pub fn events(config: &Config, mut each: impl FnMut(StoredEvent) -> ControlFlow<()>) -> Result<(), Error> {
     match &config.store {
         Store::Embedded { path } => Ok(StoreReader::open(path)?.events(each)?),
         Store::Hbase(hbase) => {

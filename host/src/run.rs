@@ -1,7 +1,7 @@
 //! `clickmill run`: reads events, stores them, and keeps the answer up to date.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     process::ExitCode,
     sync::Arc,
     time::{Duration, Instant},
@@ -9,27 +9,27 @@ use std::{
 
 use clickmill_elasticsearch::Missing;
 use clickmill_embedded::Written;
-use clickmill_kafka::{Change, Partition, Revoked};
-use clickmill_settings::{Config, Index, Source, Store};
+use clickmill_kafka::Partition;
+use clickmill_settings::{Config, Source, Store};
 use clickmill_tasks::{
     Bounds, Exchange, Progress,
     env::{Source as _, Store as _},
     meta::{self, Meta},
     name::{PartitionId, TaskId},
     quiet::Rows,
-    row::{Counters, PartitionRow, Row, ShardRow},
+    row::{PartitionRow, Row, ShardRow},
 };
-use serde_json::json;
 
 use crate::{
     ConfigArg,
+    assigned::Assigned,
     error::Error,
     host::{Host, Setup},
     load,
-    output::Table,
     progress::Display,
     reading,
-    world::{self, AnyIndex, AnySource, AnyStore, Changes, Shared, World, random},
+    summary::{self, Own},
+    world::{self, AnyIndex, AnySource, AnyStore, Shared, World, random},
 };
 
 #[derive(clap::Args)]
@@ -96,7 +96,7 @@ async fn run_all(args: Args, config: Arc<Config>) -> Result<ExitCode, Error> {
     let own = Own { elapsed: began.elapsed(), written, ..Own::of(&progress) };
     match args.summary {
         Summary::Json => println!("{}", own.json(&rows.counters())),
-        Summary::Text => summary(&config, &progress, &own, &rows)?,
+        Summary::Text => summary::print(&config, &progress, &own, &rows)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -190,129 +190,6 @@ async fn prepare_index(env: &World, pipeline: &load::Pipeline, meta: &Meta) -> R
     Ok(())
 }
 
-/// Which tasks this host has to run.
-struct Assigned {
-    shared: Shared,
-    shards: u32,
-    changes: Option<Changes>,
-    /// Partitions of the topic that are this host's.
-    mine: BTreeSet<u32>,
-    /// Partitions to hand over as soon as their tasks have stopped.
-    leaving: Vec<Revoked>,
-    /// The log that each partition is read into, where it is not the first.
-    logs: BTreeMap<u32, u32>,
-    /// Where each partition of a topic begins that has no row yet.
-    beginnings: BTreeMap<u32, i64>,
-    /// Partitions of input that ends, and those of them that have ended.
-    started: BTreeSet<u32>,
-    ended: BTreeSet<u32>,
-}
-
-impl Assigned {
-    fn new(shared: &Shared, meta: &Meta, changes: Option<Changes>, logs: BTreeMap<u32, u32>) -> Assigned {
-        Assigned {
-            shared: shared.clone(),
-            shards: meta.shards,
-            changes,
-            logs,
-            mine: BTreeSet::new(),
-            leaving: Vec::new(),
-            beginnings: meta.beginnings.clone(),
-            started: BTreeSet::new(),
-            ended: BTreeSet::new(),
-        }
-    }
-
-    /// Partitions of a topic start when the group assigns them.
-    fn start(&mut self, host: &mut Host) -> Result<(), Error> {
-        if self.changes.is_some() {
-            return Ok(());
-        }
-        self.start_found(host)?;
-        (0..self.shards).try_for_each(|shard| host.start_shard(shard))
-    }
-
-    /// Partitions of files and of generated traffic that do not run yet; followed files may become more.
-    fn start_found(&mut self, host: &mut Host) -> Result<(), Error> {
-        let found = match &self.shared.source {
-            AnySource::Files(source) => source.partitions()?,
-            AnySource::Generate(source) => source.partitions(),
-            AnySource::Kafka(_) => Vec::new(),
-        };
-        for partition in found {
-            if self.started.insert(partition) {
-                host.start_partition(self.id(partition), 0, true)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn id(&self, partition: u32) -> PartitionId {
-        PartitionId { partition, log: self.logs.get(&partition).copied().unwrap_or(0) }
-    }
-
-    fn all_ended(&self) -> bool {
-        !self.started.is_empty() && self.ended == self.started
-    }
-
-    /// The group gives or takes partitions: their tasks run or leave, and the shards that go with them.
-    async fn change(&mut self, host: &mut Host, change: Change) -> Result<(), Error> {
-        match change {
-            Change::Assigned(partitions) => self.mine.extend(partitions),
-            Change::Revoked(revoked) => {
-                self.mine.retain(|partition| !revoked.partitions.contains(partition));
-                self.leaving.push(revoked);
-            }
-        }
-        self.settle(host).await
-    }
-
-    /// Starts what is this host's and tells what is not to leave.
-    async fn settle(&mut self, host: &mut Host) -> Result<(), Error> {
-        let AnySource::Kafka(source) = &self.shared.source else { return Ok(()) };
-        let partitions = (source.partitions().await?.len() as u32).max(1);
-        for partition in 0..partitions {
-            let id = self.id(partition);
-            match (self.mine.contains(&partition), host.is_running(TaskId::Partition(id))) {
-                (true, false) => {
-                    let beginning = self.beginnings.get(&partition).copied().unwrap_or(0);
-                    host.start_partition(id, beginning, false)?;
-                }
-                (false, true) => host.leave_task(TaskId::Partition(id)),
-                _ => {}
-            }
-        }
-        for shard in 0..self.shards {
-            let task = TaskId::Shard(shard);
-            match (self.mine.contains(&(shard % partitions)), host.is_running(task)) {
-                (true, false) => host.start_shard(shard)?,
-                (false, true) => host.leave_task(task),
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    fn handed_over(&mut self, host: &Host) {
-        let runs = |partition: &u32| host.is_running(TaskId::Partition(self.id(*partition)));
-        let left = |revoked: &Revoked| !revoked.partitions.iter().any(runs);
-        let done: Vec<bool> = self.leaving.iter().map(left).collect();
-        let mut done = done.into_iter();
-        self.leaving.retain(|_| !done.next().unwrap_or(true));
-    }
-
-    async fn next_change(&mut self) -> Change {
-        use futures_util::StreamExt;
-        match &mut self.changes {
-            Some(changes) => match changes.next().await {
-                Some(change) => change,
-                None => std::future::pending().await,
-            },
-            None => std::future::pending().await,
-        }
-    }
-}
-
 /// Until all is done, a signal comes, or a task fails.
 async fn wait(
     args: &Args,
@@ -332,7 +209,7 @@ async fn wait(
             () = signals.next() => return Ok(()),
             end = host.next_end() => match end {
                 Some((TaskId::Partition(id), Ok(()))) => {
-                    work.ended.insert(id.partition);
+                    work.ended(id);
                     work.handed_over(host);
                     work.settle(host).await?;
                 }
@@ -453,90 +330,4 @@ impl Signals {
             _ = self.terminate.recv() => {}
         }
     }
-}
-
-/// What this process committed.
-struct Own {
-    records: u64,
-    events: u64,
-    dead_letters: u64,
-    skipped: u64,
-    elapsed: Duration,
-    /// Where the store is embedded.
-    written: Option<Written>,
-}
-
-impl Own {
-    fn of(progress: &Progress) -> Own {
-        Own {
-            records: Progress::get(&progress.records),
-            events: Progress::get(&progress.events),
-            dead_letters: Progress::get(&progress.dead_letters),
-            skipped: Progress::get(&progress.skipped),
-            elapsed: Duration::ZERO,
-            written: None,
-        }
-    }
-
-    fn rate(&self) -> f64 {
-        self.events as f64 / self.elapsed.as_secs_f64().max(1e-9)
-    }
-
-    fn json(&self, total: &Counters) -> serde_json::Value {
-        json!({
-            "records": self.records,
-            "events": self.events,
-            "dead_letters": self.dead_letters,
-            "skipped": self.skipped,
-            "elapsed_seconds": (self.elapsed.as_secs_f64() * 1e6).round() / 1e6,
-            "events_per_second": (self.rate() * 10.0).round() / 10.0,
-            "total": {
-                "records": total.records,
-                "events": total.events,
-                "dead_letters": total.dead(),
-                "skipped": total.skipped,
-                "dead_letters_by_reason": total.dead_letters,
-            },
-            "written": self.written.map(|written| json!({
-                "event_rows": written.event_rows,
-                "event_bytes": written.event_bytes,
-                "documents": written.documents,
-                "document_bytes": written.document_bytes,
-                "syncs": written.syncs,
-            })),
-        })
-    }
-}
-
-/// The first rows of the answer, what could not be used, and the balance.
-fn summary(config: &Config, progress: &Progress, own: &Own, rows: &Rows) -> Result<(), Error> {
-    const SHOWN: usize = 10;
-    if matches!(config.index, Index::Embedded { .. })
-        && let Some(rollup) = config.pipeline.rollups.first()
-        && let Some(window) = rollup.windows.last()
-    {
-        let first = reading::top(config, &rollup.name, &window.name, SHOWN)?;
-        if !first.is_empty() {
-            println!("{} by {}, the first of {}:\n", window.name, rollup.by.join(" and "), rollup.name);
-            print!("{}", Table::of_documents(&first));
-            println!();
-        }
-    }
-    for (field, count) in progress.unusable_fields() {
-        println!("{field}: {count} values could not be used and count as absent");
-    }
-    let total = rows.counters();
-    for (reason, count) in &total.dead_letters {
-        println!("{reason}: {count} dead letters");
-    }
-    println!(
-        "{} records = {} events + {} dead letters + {} skipped",
-        total.records,
-        total.events,
-        total.dead(),
-        total.skipped
-    );
-    let earlier = if total.records == own.records { String::new() } else { format!(" of {} now", own.records) };
-    println!("{:.1} s{earlier}, {:.0} events/s", own.elapsed.as_secs_f64(), own.rate());
-    Ok(())
 }

@@ -10,7 +10,9 @@ use std::{
 };
 
 use clickmill_elasticsearch::ElasticsearchIndex;
-use clickmill_embedded::{EmbeddedIndex, EmbeddedStore, FileReader, FileSource, GenerateReader, GenerateSource, ResumeAt};
+use clickmill_embedded::{
+    EmbeddedIndex, EmbeddedStore, FileReader, FileSource, GenerateReader, GenerateSource, ResumeAt,
+};
 use clickmill_hbase::HbaseStore;
 use clickmill_kafka::{Change, KafkaReader, KafkaSource};
 use clickmill_plugin::WasmPlugins;
@@ -55,7 +57,9 @@ impl Shared {
                 };
                 (AnyStore::Embedded(store), index)
             }
-            settings::Store::Hbase(hbase) => (AnyStore::Hbase(Arc::new(HbaseStore::open(hbase).await?)), None),
+            settings::Store::Hbase(hbase) => {
+                (AnyStore::Hbase(Arc::new(HbaseStore::open(hbase).await?)), None)
+            }
         };
         let mut changes = None;
         let source = match &config.source {

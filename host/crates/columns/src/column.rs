@@ -173,9 +173,11 @@ impl Column {
             Data::Reals(v) => Data::Reals(pick(v, rows)),
             Data::Booleans(v) => Data::Booleans(pick(v, rows)),
             Data::Text(v) => Data::Text(rows.iter().map(|&row| v.get(row as usize)).collect()),
-            Data::Places { buffer, starts, lengths } => {
-                Data::Places { buffer: buffer.clone(), starts: pick(starts, rows), lengths: pick(lengths, rows) }
-            }
+            Data::Places { buffer, starts, lengths } => Data::Places {
+                buffer: buffer.clone(),
+                starts: pick(starts, rows),
+                lengths: pick(lengths, rows),
+            },
             Data::Coded { distinct, codes } => {
                 Data::Coded { distinct: distinct.clone(), codes: pick(codes, rows) }
             }

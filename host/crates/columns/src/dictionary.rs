@@ -1,6 +1,6 @@
 use hashbrown::HashTable;
 
-use crate::{hash64, Values};
+use crate::{Values, hash64};
 
 /// Text by number: each distinct value gets the next code, and its hash is kept. Codes last until `clear`.
 #[derive(Default)]

@@ -1,5 +1,5 @@
 use thiserror::Error;
-use xxhash_rust::xxh3::{xxh3_128, xxh3_64};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 /// XXH3, 64 bits, seed 0.
 pub fn hash64(bytes: &[u8]) -> u64 {

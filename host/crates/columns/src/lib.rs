@@ -11,8 +11,10 @@ mod wire;
 
 pub use column::{Buffer, Column, Data, Validity};
 pub use dictionary::Dictionary;
-pub use field::{About, EnricherInfo, Family, Field, Input, Kind, MetricInfo, OperatorInfo, ParserInfo, Rows, Shape};
-pub use identity::{document_id, hash64, tuple_hash, Tuple, TupleError};
+pub use field::{
+    About, EnricherInfo, Family, Field, Input, Kind, MetricInfo, OperatorInfo, ParserInfo, Rows, Shape,
+};
+pub use identity::{Tuple, TupleError, document_id, hash64, tuple_hash};
 pub use instant::{format_instant, window_start};
 pub use values::Values;
 pub use wire::{Cursor, Damaged, Writer};

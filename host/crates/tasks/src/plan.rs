@@ -179,7 +179,6 @@ impl Builder {
             for field in &enricher.info.outputs {
                 if let Some(before) = self.current.get(&field.name).copied() {
                     replaced.push((before, self.columns.len()));
-                    self.intern(before);
                     // What it was is told from what it becomes by number.
                     self.intern(before);
                 }

@@ -8,11 +8,14 @@ use clickmill_tasks::{Ended, Fault, name::TaskId, reindex};
 use crate::{
     executor::Task,
     hosts::{Host, assignment},
+    invariants::partition,
     random::Random,
     setup::{Broken, PARTITIONS, Setup, WorldFault},
     world::{Counts, World},
 };
 
+/// What a host says that gives up because another one reads the same files.
+const RIVAL: &str = "another host takes the same file source";
 /// Requests after which a settled world must be at rest.
 const PATIENCE: usize = 200_000;
 
@@ -47,6 +50,43 @@ pub fn history(seed: u64, fault: Option<Broken>, verbose: bool) -> (Option<Strin
     (broken, counts)
 }
 
+/// Two hosts that each believe to be alone with the same files: one of them gives up and says so, and the other one ends well.
+pub fn rivals(seed: u64) -> Option<String> {
+    let mut random = Random::new(seed);
+    let mut setup = Setup::new(None, false, &mut random);
+    (setup.files, setup.remade, setup.epochs, setup.bad) = (true, false, false, 0.0);
+    (setup.impure, setup.traps, setup.records) = (0.0, 0.0, 14);
+    (setup.bounds.outbox, setup.bounds.interval) = (1000, Duration::ZERO);
+    let mut history = History::new(World::new(setup, random));
+    history.world.borrow_mut().calm = true;
+    for log in &mut history.world.borrow_mut().logs {
+        log.written = log.records.len();
+    }
+    let id = TaskId::Partition(partition(0));
+    let first = history.world.borrow().logs[0].first;
+    for slot in 0..2 {
+        history.slots[slot].start(id, slot as u64 + 1, first, true);
+    }
+    for _ in 0..PATIENCE {
+        if history.is_broken() || history.running_keys().is_empty() {
+            break;
+        }
+        history.advance();
+    }
+    let broken = history.world.borrow_mut().broken.take();
+    let ended = |slot: usize| history.slots[slot].ended.get(&id).cloned();
+    let read = history.world.borrow().partition_row(0).is_some_and(|row| row.ended);
+    match (ended(0), ended(1), read) {
+        _ if broken.is_some() => broken,
+        (Some(Ok(())), Some(Ok(())), true) => None,
+        (Some(Ok(())), Some(Err(_)), true) | (Some(Err(_)), Some(Ok(())), true) => {
+            (!history.slots.iter().any(|host| format!("{:?}", host.ended).contains(RIVAL)))
+                .then(|| "a host gave up for another reason".into())
+        }
+        other => Some(format!("two hosts with the same files: {other:?}")),
+    }
+}
+
 impl History {
     fn new(mut world: World) -> History {
         let slots = 2 + world.random.below(2);
@@ -69,7 +109,7 @@ impl History {
     }
 
     fn run(&mut self) {
-        let length = 200 + self.below(1800);
+        let length = 200 + self.below(if self.setup.records > 14 { 5000 } else { 1800 });
         self.chaos(length);
         if self.setup.stays_remade && self.world.borrow().logs.iter().any(|log| log.identity != 0) {
             self.count("partitions that fail for good while the others go on");
@@ -130,7 +170,7 @@ impl History {
     /// The memory is gone; what it had sent may still fly.
     fn crash(&mut self, slot: usize) {
         let host = self.replace(slot);
-        self.world.borrow_mut().lose_staged(host.context.env.host);
+        self.world.borrow_mut().crashed(host.context.env.host);
     }
 
     /// Another host in its place, while it goes on.
@@ -148,6 +188,8 @@ impl History {
         let slot = if is_zombie { usize::MAX } else { self.slots[host].slot };
         let view = assignment(slot, &self.assigned, active, self.setup.shards, by_number);
         let (abruptly, calm) = (self.chance(0.3), self.world.borrow().calm);
+        let remade: Vec<bool> = self.world.borrow().logs.iter().map(|log| log.identity != 0).collect();
+        let helpless = |task: &TaskId| matches!(task, TaskId::Partition(id) if remade[id.partition as usize]);
         let host = self.host(host);
         let mut started = Vec::new();
         if learns {
@@ -169,7 +211,7 @@ impl History {
             let runs = host.tasks.get(&task).is_some_and(|running| !running.leave.get());
             let again = match host.ended.get(&task) {
                 None => true,
-                Some(Err(_)) => !calm || learns,
+                Some(Err(_)) => !calm || learns || !helpless(&task),
                 // Input that has ended may have been taken over since.
                 Some(Ok(())) => matches!(task, TaskId::Partition(_)),
             };
@@ -200,7 +242,7 @@ impl History {
                 true => continue,
                 false => &mut self.slots[slot],
             };
-            host.start(task, key, first);
+            host.start(task, key, first, false);
         }
     }
 
@@ -446,7 +488,7 @@ fn judge(world: &Rc<RefCell<World>>, id: TaskId, ended: &Result<(), Ended>, old:
     let Err(ended) = ended else { return };
     let text = ended.to_string();
     let world = &mut *world.borrow_mut();
-    let known = text.contains("the log is another one") || old && text.contains("epoch");
+    let known = text.contains("the log is another one") || text.contains(RIVAL) || old && text.contains("epoch");
     world.counts.add(if known { "tasks that failed for good" } else { "unforeseen ends" });
     world.need(known, || format!("{id} ended: {text}"));
 }

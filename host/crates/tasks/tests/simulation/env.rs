@@ -38,7 +38,7 @@ impl SimEnv {
         Turn::new(&self.world, now).await;
         let (answer, waits) = {
             let world = &mut *self.world.borrow_mut();
-            let answer = world.carry(what, reads, serve);
+            let answer = world.carry(self.host, what, reads, serve);
             world.say(|| format!("{}: {what}: {}", world.turns.current, if answer.is_ok() { "ok" } else { "?" }));
             let waits = !world.calm && world.random.chance(0.2);
             (answer, waits.then_some(world.now))

@@ -62,12 +62,13 @@ impl Host {
         }
     }
 
-    pub fn start(&mut self, task: TaskId, key: u64, first: i64) {
+    /// `alone`: nobody else can rightly own it.
+    pub fn start(&mut self, task: TaskId, key: u64, first: i64, alone: bool) {
         let (context, leave) = (self.context.clone(), Rc::new(Cell::new(false)));
         let asked = leave.clone();
         let future: futures_util::future::LocalBoxFuture<'static, Result<(), Ended>> = match task {
             TaskId::Partition(id) => {
-                Box::pin(async move { run_partition(context, id, first, false, &move || asked.get()).await })
+                Box::pin(async move { run_partition(context, id, first, alone, &move || asked.get()).await })
             }
             TaskId::Shard(shard) => Box::pin(async move { run_shard(context, shard, &move || asked.get()).await }),
             TaskId::Meta => return,

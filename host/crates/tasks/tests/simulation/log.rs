@@ -150,10 +150,10 @@ pub struct Log {
 }
 
 impl Log {
-    pub fn new(partition: usize, odd: f64, random: &mut Random, retention: i64) -> Log {
+    pub fn new(partition: usize, most: usize, odd: f64, random: &mut Random, retention: i64) -> Log {
         let first = if random.chance(0.2) { random.below(4) as i64 } else { 0 };
         let (mut offset, mut now, mut records) = (first, EPOCH + 20, Vec::new());
-        for _ in 0..3 + random.below(14) {
+        for _ in 0..3 + random.below(most) {
             now += random.below(5) as i64;
             let late = if random.chance(0.5) { random.below(retention as usize + 4) as i64 } else { 0 };
             let mark = match random.chance(odd) {

@@ -40,7 +40,8 @@ pub struct Setup {
     pub bad: f64,
     /// Chance that a metric fails in a shard.
     pub shard_traps: f64,
-    /// Share of odd records.
+    /// Records of a partition, and the share of odd ones among them.
+    pub records: usize,
     pub odd: f64,
     pub retention: Option<i64>,
     pub gap: i64,
@@ -77,6 +78,7 @@ impl Setup {
             dictionary: random.pick(&[1, 200, 1 << 20]),
             part: random.pick(&[7, 64, 1 << 20]),
             look: millis(160),
+            commit_records: 1 << 20,
         };
         let spec = |name: &str, by: &[&str], windows: &[i64], metrics: &[&str]| RollupSpec {
             name: name.into(),
@@ -105,6 +107,7 @@ impl Setup {
             traps: sometimes(random, 0.5, 0.1),
             bad: sometimes(random, 0.9, 0.35),
             shard_traps: sometimes(random, 0.15, 0.15),
+            records: if random.chance(0.2) { 45 } else { 14 },
             odd: sometimes(random, 0.8, 0.4),
             retention: (!random.chance(0.1)).then_some(7),
             gap: 5,

@@ -72,10 +72,19 @@ pub enum Outcome {
 
 type Place = (usize, i64);
 
+type Serve = Box<dyn FnOnce(&mut World)>;
+
+/// What a host wrote, and no row has made durable yet.
 pub struct Staged {
     pub host: u64,
     pub task: TaskId,
-    pub write: Box<dyn FnOnce(&mut World)>,
+    pub write: Serve,
+}
+
+/// A request that will be served late, and who sent it.
+pub struct Flying {
+    pub host: u64,
+    serve: Serve,
 }
 
 pub struct World {
@@ -108,7 +117,7 @@ pub struct World {
     /// In a store that makes durable with the next row of the task: what waits for it, by host.
     pub staged: Vec<Staged>,
     /// Requests that will be served late.
-    pub flying: Vec<Box<dyn FnOnce(&mut World)>>,
+    pub flying: Vec<Flying>,
 
     /// By what was committed.
     pub outcomes: Vec<BTreeMap<i64, Outcome>>,
@@ -124,7 +133,7 @@ pub struct World {
 impl World {
     pub fn new(setup: Setup, mut random: Random) -> World {
         let reach = setup.retention.unwrap_or(20);
-        let logs = (0..PARTITIONS).map(|p| Log::new(p, setup.odd, &mut random, reach)).collect();
+        let logs = (0..PARTITIONS).map(|p| Log::new(p, setup.records, setup.odd, &mut random, reach)).collect();
         World {
             active: 1 + random.below(PARTITIONS),
             random,
@@ -173,6 +182,7 @@ impl World {
     /// What becomes of a request. Reading is either answered or not; the others may be served otherwise than asked.
     pub fn carry<T: 'static>(
         &mut self,
+        host: u64,
         what: &str,
         reads: bool,
         serve: impl Fn(&mut World) -> T + 'static,
@@ -190,7 +200,7 @@ impl World {
         }
         if fate < 0.5 {
             self.counts.add("late requests");
-            self.flying.push(Box::new(move |world| _ = serve(world)));
+            self.flying.push(Flying { host, serve: Box::new(move |world| _ = serve(world)) });
             return lost;
         }
         if fate < 0.65 {
@@ -205,7 +215,7 @@ impl World {
         }
         let serve = Rc::new(serve);
         let again = serve.clone();
-        self.flying.push(Box::new(move |world| _ = again(world)));
+        self.flying.push(Flying { host, serve: Box::new(move |world| _ = again(world)) });
         Ok(serve(self))
     }
 
@@ -224,7 +234,7 @@ impl World {
         let place = self.random.below(self.flying.len());
         let late = self.flying.swap_remove(place);
         self.say(|| "a late request is served".into());
-        late(self);
+        (late.serve)(self);
     }
 
     /// What a host wrote for a task becomes durable.
@@ -238,8 +248,12 @@ impl World {
         }
     }
 
-    /// The host is gone, and with it what no row has made durable.
-    pub fn lose_staged(&mut self, host: u64) {
+    /// The host is gone. Where the store is in its own process, what no row has made durable and what was on its way is gone
+    /// with it; else what it sent may still arrive.
+    pub fn crashed(&mut self, host: u64) {
+        if self.setup.buffers {
+            self.flying.retain(|flying| flying.host != host);
+        }
         let before = self.staged.len();
         self.staged.retain(|staged| staged.host != host);
         if self.staged.len() < before {
@@ -264,6 +278,7 @@ impl World {
         let known = *self.names.entry(name).or_insert(hash);
         self.need(known == hash, || format!("a block name is used for other bytes: {}", name.block));
         self.parts.insert(name, bytes.clone());
+        self.changed_at = self.now;
     }
 
     pub fn delete_parts(&mut self, names: &[PartName]) {

@@ -1,0 +1,97 @@
+//! What `run` says at its end.
+
+use std::time::Duration;
+
+use clickmill_embedded::Written;
+use clickmill_settings::{Config, Index};
+use clickmill_tasks::{Progress, quiet::Rows, row::Counters};
+use serde_json::json;
+
+use crate::{error::Error, output::Table, reading};
+
+/// What this process committed.
+pub struct Own {
+    records: u64,
+    events: u64,
+    dead_letters: u64,
+    skipped: u64,
+    pub elapsed: Duration,
+    /// Where the store is embedded.
+    pub written: Option<Written>,
+}
+
+impl Own {
+    pub fn of(progress: &Progress) -> Own {
+        Own {
+            records: Progress::get(&progress.records),
+            events: Progress::get(&progress.events),
+            dead_letters: Progress::get(&progress.dead_letters),
+            skipped: Progress::get(&progress.skipped),
+            elapsed: Duration::ZERO,
+            written: None,
+        }
+    }
+
+    fn rate(&self) -> f64 {
+        self.events as f64 / self.elapsed.as_secs_f64().max(1e-9)
+    }
+
+    pub fn json(&self, total: &Counters) -> serde_json::Value {
+        json!({
+            "records": self.records,
+            "events": self.events,
+            "dead_letters": self.dead_letters,
+            "skipped": self.skipped,
+            "elapsed_seconds": (self.elapsed.as_secs_f64() * 1e6).round() / 1e6,
+            "events_per_second": (self.rate() * 10.0).round() / 10.0,
+            "total": {
+                "records": total.records,
+                "events": total.events,
+                "dead_letters": total.dead(),
+                "skipped": total.skipped,
+                "dead_letters_by_reason": total.dead_letters,
+            },
+            "written": self.written.map(|written| json!({
+                "event_rows": written.event_rows,
+                "event_bytes": written.event_bytes,
+                "documents": written.documents,
+                "document_bytes": written.document_bytes,
+                "syncs": written.syncs,
+            })),
+        })
+    }
+}
+
+/// The first rows of the answer, what could not be used, and the balance.
+pub fn print(config: &Config, progress: &Progress, own: &Own, rows: &Rows) -> Result<(), Error> {
+    const SHOWN: usize = 10;
+    if matches!(config.index, Index::Embedded { .. })
+        && let Some(rollup) = config.pipeline.rollups.first()
+        && let Some(window) = rollup.windows.last()
+    {
+        let first = reading::top(config, &rollup.name, &window.name, SHOWN)?;
+        if !first.is_empty() {
+            println!("{} by {}, the first of {}:\n", window.name, rollup.by.join(" and "), rollup.name);
+            print!("{}", Table::of_documents(&first));
+            println!();
+        }
+    }
+    for (field, count) in progress.unusable_fields() {
+        println!("{field}: {count} values could not be used and count as absent");
+    }
+    let total = rows.counters();
+    for (reason, count) in &total.dead_letters {
+        println!("{reason}: {count} dead letters");
+    }
+    println!(
+        "{} records = {} events + {} dead letters + {} skipped",
+        total.records,
+        total.events,
+        total.dead(),
+        total.skipped
+    );
+    let earlier =
+        if total.records == own.records { String::new() } else { format!(" of {} now", own.records) };
+    println!("{:.1} s{earlier}, {:.0} events/s", own.elapsed.as_secs_f64(), own.rate());
+    Ok(())
+}
