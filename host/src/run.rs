@@ -93,7 +93,7 @@ async fn run_all(args: Args, config: Arc<Config>) -> Result<ExitCode, Error> {
     let outcome = work(&args, &config, &progress).await;
     display.stop();
     let (rows, written) = outcome?;
-    let own = Own { elapsed: began.elapsed(), written, ..Own::of(&progress) };
+    let own = Own::new(&progress, began.elapsed(), written);
     match args.summary {
         Summary::Json => println!("{}", own.json(&rows.counters())),
         Summary::Text => summary::print(&config, &progress, &own, &rows)?,

@@ -15,20 +15,20 @@ pub struct Own {
     events: u64,
     dead_letters: u64,
     skipped: u64,
-    pub elapsed: Duration,
+    elapsed: Duration,
     /// Where the store is embedded.
-    pub written: Option<Written>,
+    written: Option<Written>,
 }
 
 impl Own {
-    pub fn of(progress: &Progress) -> Own {
+    pub fn new(progress: &Progress, elapsed: Duration, written: Option<Written>) -> Own {
         Own {
             records: Progress::get(&progress.records),
             events: Progress::get(&progress.events),
             dead_letters: Progress::get(&progress.dead_letters),
             skipped: Progress::get(&progress.skipped),
-            elapsed: Duration::ZERO,
-            written: None,
+            elapsed,
+            written,
         }
     }
 
