@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use clickmill_tests::{Folder, Traffic, answer, compare, documents, ndjson, summary};
+use clickmill_tests::{Folder, Random, Traffic, answer, compare, documents, ndjson, summary};
 
 const SETTINGS: &str = r#"
 [source]
@@ -63,33 +63,38 @@ fn a_second_run_reads_what_was_added() {
 fn kills_lose_nothing_and_double_nothing() {
     const KILLS: usize = 20;
     let mut traffic = Traffic::new(3, 0, 3_000, 300, 100);
-    let folder = folder("kills", &mut traffic, &[600_000]);
+    let folder = folder("kills", &mut traffic, &[800_000]);
+    folder.write("clickmill.toml", SETTINGS.replace("100ms", "20ms"));
+    let mut random = Random(5);
     let (mut kills, mut last) = (0, 0);
-    let mut wait = 300;
     while kills < KILLS {
-        let mut host = folder
-            .command(&["run", "--summary", "json"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let began = Instant::now();
-        while began.elapsed() < Duration::from_millis(wait) && host.try_wait().unwrap().is_none() {
-            std::thread::sleep(Duration::from_millis(5));
+        let mut host = folder.command(&["run"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        // A commit of events makes a file; the kill falls between then and some commits later.
+        let (before, began) = (event_files(&folder), Instant::now());
+        while event_files(&folder) == before && began.elapsed() < Duration::from_secs(30) {
+            assert!(host.try_wait().unwrap().is_none(), "the input ended after {kills} kills");
+            std::thread::sleep(Duration::from_millis(2));
         }
-        assert!(host.try_wait().unwrap().is_none(), "the input ended after {kills} kills; too few fell within it");
+        std::thread::sleep(Duration::from_millis(random.below(40)));
+        assert!(host.try_wait().unwrap().is_none(), "the input ended after {kills} kills");
         host.kill().unwrap();
         host.wait().unwrap();
         let events: u64 = folder.ok(&["events", "--count"]).trim().parse().unwrap();
         assert!(events >= last, "events were lost: {last}, then {events}");
-        if events > last {
-            // A kill counts that fell after the first commit and before the last one.
+        assert!(events < traffic.clicks.len() as u64, "kill {kills} fell after the last commit");
+        if events > 0 {
             kills += 1;
         }
         last = events;
-        // Vary the moment, and find one that leaves time for a commit, whatever the machine does.
-        wait = if kills == 0 { wait + 100 } else { wait.max(250) * 9 / 10 + (kills as u64 * 37) % 60 };
     }
     folder.ok(&["run"]);
     check(&folder, &traffic);
+}
+
+/// The names of the files of events that there are.
+fn event_files(folder: &Folder) -> Vec<std::ffi::OsString> {
+    let files = std::fs::read_dir(folder.path().join("store/events"));
+    let mut names: Vec<_> = files.into_iter().flatten().flatten().map(|entry| entry.file_name()).collect();
+    names.sort();
+    names
 }

@@ -32,6 +32,7 @@ pub struct Delta {
 pub struct Exchange {
     state: Mutex<State>,
     stopping: AtomicBool,
+    hurried: AtomicBool,
 }
 
 #[derive(Default)]
@@ -70,6 +71,15 @@ impl Exchange {
 
     pub fn passed(&self, shard: u32, partition: PartitionId) -> u64 {
         self.state().passed.get(&(shard, partition)).copied().unwrap_or_default()
+    }
+
+    /// Some input has ended: nothing more is worth waiting for.
+    pub fn hurry(&self) {
+        self.hurried.store(true, Ordering::SeqCst);
+    }
+
+    pub fn hurried(&self) -> bool {
+        self.hurried.load(Ordering::SeqCst)
     }
 
     /// Asks all tasks to end at their next commit.

@@ -201,6 +201,9 @@ where
     }
 
     async fn finish(&mut self, ended: bool) -> Result<(), Ended> {
+        if ended {
+            self.context.exchange.hurry();
+        }
         if self.cut.position.is_some() || (ended && !self.owner.row.ended) {
             self.commit(ended).await?;
         }

@@ -24,7 +24,7 @@ use crate::{
 /// How many times the usual number of changes may lie beside the state of a metric that failed.
 const PIECES: usize = 8;
 /// Requests to the index under way at once.
-const REQUESTS: usize = 2;
+const REQUESTS: usize = 8;
 
 /// Documents under way, and what became of them.
 struct Answered {
@@ -56,6 +56,9 @@ pub(crate) struct Shard<E: Env> {
     refused: u64,
     /// The greatest horizon of a partition, as a hint of what goes cold.
     horizon: i64,
+    /// When documents were last offered, and how long the index took.
+    sent_at: Duration,
+    index_took: Duration,
     committed_at: Duration,
     commit_took: Duration,
     looked_at: Duration,
@@ -85,6 +88,8 @@ impl<E: Env + 'static> Shard<E> {
             acknowledged: 0,
             refused: 0,
             horizon: i64::MIN,
+            sent_at: now,
+            index_took: Duration::ZERO,
             committed_at: now,
             commit_took: Duration::ZERO,
             looked_at: now,
@@ -339,6 +344,13 @@ impl<E: Env + 'static> Shard<E> {
     /// Offers documents that wait to the index, evaluated as of the commit that the row is at.
     async fn send(&mut self) -> Result<(), Ended> {
         let context = self.context.clone();
+        let now = context.env.now();
+        // A group that changes again meanwhile is sent once; so the index is at work a quarter of the time at most.
+        let rest = (3 * self.index_took).min(context.bounds.interval);
+        if !self.indexing.is_empty() || (now < self.sent_at + rest && !context.exchange.hurried()) {
+            return Ok(());
+        }
+        self.sent_at = now;
         for rollup in 0..self.work.rollups.len() {
             for window in 0..self.work.rollups[rollup].windows.len() {
                 if self.indexing.len() >= REQUESTS {
@@ -441,8 +453,9 @@ impl<E: Env + 'static> Shard<E> {
     fn acknowledge(&mut self, answered: Answered) {
         let Answered { rollup, window, slots, version, answers } = answered;
         let old_ack = self.context.planted.is(Fault::OldAck);
+        self.index_took = self.context.env.now().saturating_sub(self.sent_at);
         let work = &mut self.work.rollups[rollup].windows[window];
-        let mut done = 0;
+        let (mut done, mut refused) = (0, 0);
         for (&slot, answer) in slots.iter().zip(&answers) {
             let info = &mut work.infos[slot as usize];
             if info.sent != version {
@@ -456,9 +469,7 @@ impl<E: Env + 'static> Shard<E> {
                     continue;
                 }
                 Indexed::Refused(text) => {
-                    self.refused += 1;
-                    done += 1;
-                    Progress::add(&self.context.progress.refused, 1);
+                    refused += 1;
                     tracing::error!("the index refused a document for good: {text}");
                 }
                 Indexed::Acknowledged => done += 1,
@@ -471,8 +482,10 @@ impl<E: Env + 'static> Shard<E> {
             }
         }
         work.under_way.retain(|&slot| work.infos[slot as usize].sent != 0);
-        self.acknowledged += done;
+        self.acknowledged += done + refused;
+        self.refused += refused;
         Progress::add(&self.context.progress.documents, done);
+        Progress::add(&self.context.progress.refused, refused);
     }
 }
 

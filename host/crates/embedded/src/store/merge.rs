@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Files of about one size before they are merged.
-const FILES: usize = 32;
+const FILES: usize = 64;
 /// Files of this size are large enough.
 const LARGE: u64 = 32 << 20;
 /// How long a replaced file is kept.

@@ -39,7 +39,9 @@ impl SimEnv {
         let (answer, waits) = {
             let world = &mut *self.world.borrow_mut();
             let answer = world.carry(self.host, what, reads, serve);
-            world.say(|| format!("{}: {what}: {}", world.turns.current, if answer.is_ok() { "ok" } else { "?" }));
+            world.say(|| {
+                format!("{}: {what}: {}", world.turns.current, if answer.is_ok() { "ok" } else { "?" })
+            });
             let waits = !world.calm && world.random.chance(0.2);
             (answer, waits.then_some(world.now))
         };
@@ -177,7 +179,8 @@ impl Reader for SimReader {
             let world = self.env.world.borrow();
             (world.setup.files, from == world.logs[partition].first)
         };
-        let log = (files && (first || from.div_euclid(3) != next.div_euclid(3))).then(|| log_content(next).into());
+        let log =
+            (files && (first || from.div_euclid(3) != next.div_euclid(3))).then(|| log_content(next).into());
         Ok(Fetched::Batch(batch(partition, &records, next, log)))
     }
 
@@ -244,7 +247,8 @@ impl Store for SimEnv {
             return lost();
         }
         let names = names.to_vec();
-        let what = format!("delete {:?}", names.iter().map(|name| name.block.to_string()).collect::<Vec<_>>());
+        let what =
+            format!("delete {:?}", names.iter().map(|name| name.block.to_string()).collect::<Vec<_>>());
         self.write(&what, task, move |world| world.delete_parts(&names)).await
     }
 
@@ -271,16 +275,21 @@ impl Store for SimEnv {
 
     async fn put_dead_letters(&self, letters: Rc<[DeadLetter]>) -> Result<(), Trouble> {
         // Letter and deletion are two mutations each, and either may be served alone.
-        let all: Vec<(usize, bool)> = (0..letters.len()).flat_map(|place| [(place, false), (place, true)]).collect();
+        let all: Vec<(usize, bool)> =
+            (0..letters.len()).flat_map(|place| [(place, false), (place, true)]).collect();
         let part = self.part(&all);
         let (mutations, whole) = (part.clone().unwrap_or(all), part.is_none());
-        let Some(task) = letters.first().map(|letter| TaskId::Partition(letter.partition)) else { return Ok(()) };
+        let Some(task) = letters.first().map(|letter| TaskId::Partition(letter.partition)) else {
+            return Ok(());
+        };
         let put = move |world: &mut World| {
             for &(place, deletes) in &mutations {
                 let letter = &letters[place];
                 match deletes {
                     false => world.put_letter(letter),
-                    true => world.undo_event(letter.partition.partition as usize, letter.offset, letter.fence),
+                    true => {
+                        world.undo_event(letter.partition.partition as usize, letter.offset, letter.fence)
+                    }
                 }
             }
         };

@@ -101,7 +101,8 @@ pub fn all_are_caught(faults: &[&Planting], histories: u64) -> bool {
         });
         let caught = caught.into_inner().unwrap();
         missed += u32::from(caught.is_none());
-        let (seed, what) = caught.map_or(("NOT CAUGHT".into(), String::new()), |(seed, what)| (seed.to_string(), what));
+        let (seed, what) =
+            caught.map_or(("NOT CAUGHT".into(), String::new()), |(seed, what)| (seed.to_string(), what));
         let what: String = what.chars().take(90).collect();
         println!("| {} | {} | {seed} | {what} |", fault.rule, fault.name());
     }

@@ -7,11 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use clickmill_tasks::{
-    Context, Ended, Exchange, Planted, Progress,
-    name::TaskId,
-    run_partition, run_shard,
-};
+use clickmill_tasks::{Context, Ended, Exchange, Planted, Progress, name::TaskId, run_partition, run_shard};
 
 use crate::{
     env::SimEnv,
@@ -70,7 +66,9 @@ impl Host {
             TaskId::Partition(id) => {
                 Box::pin(async move { run_partition(context, id, first, alone, &move || asked.get()).await })
             }
-            TaskId::Shard(shard) => Box::pin(async move { run_shard(context, shard, &move || asked.get()).await }),
+            TaskId::Shard(shard) => {
+                Box::pin(async move { run_shard(context, shard, &move || asked.get()).await })
+            }
             TaskId::Meta => return,
         };
         self.ended.remove(&task);
@@ -79,7 +77,13 @@ impl Host {
 }
 
 /// What a slot is to run: its partitions, and the shards that go with them.
-pub fn assignment(slot: usize, assigned: &[usize], active: usize, shards: u32, by_number: bool) -> BTreeSet<TaskId> {
+pub fn assignment(
+    slot: usize,
+    assigned: &[usize],
+    active: usize,
+    shards: u32,
+    by_number: bool,
+) -> BTreeSet<TaskId> {
     let mine = |p: usize| p < active && assigned.get(p) == Some(&slot);
     let partitions = (0..active).filter(|&p| mine(p)).map(|p| TaskId::Partition(partition(p)));
     let runner = |shard: u32| if by_number { shard as usize } else { shard as usize % active };

@@ -73,11 +73,17 @@ impl World {
     fn check_heads<R: Row>(&mut self, task: TaskId, old: &R, new: &R) {
         let (old_head, new_head) = (*old.head(), *new.head());
         let step = new_head.commit.wrapping_sub(old_head.commit);
-        let forward = (step == 1 || step == 1000) && new_head.fence >= old_head.fence && new_head.epoch >= old_head.epoch;
-        self.need(forward, || format!("the row of {task} went back or lost a commit: {old_head:?}, {new_head:?}"));
+        let forward = (step == 1 || step == 1000)
+            && new_head.fence >= old_head.fence
+            && new_head.epoch >= old_head.epoch;
+        self.need(forward, || {
+            format!("the row of {task} went back or lost a commit: {old_head:?}, {new_head:?}")
+        });
         let same_owner = new_head.owner == old_head.owner;
         let owned = same_owner == (new_head.fence == old_head.fence);
-        self.need(owned, || format!("the row of {task} changed hands without a take-over: {old_head:?}, {new_head:?}"));
+        self.need(owned, || {
+            format!("the row of {task} changed hands without a take-over: {old_head:?}, {new_head:?}")
+        });
         if !same_owner {
             self.counts.add("take-overs");
         }
@@ -98,7 +104,10 @@ impl World {
             parts += 1;
             match self.parts.get(&part) {
                 Some(bytes) => content.extend_from_slice(bytes),
-                None => return self.need(false, || format!("a row lists a block that is not there: {}", block.name)),
+                None => {
+                    return self
+                        .need(false, || format!("a row lists a block that is not there: {}", block.name));
+                }
             }
         }
         if parts > 1 {
@@ -131,13 +140,17 @@ impl World {
         }
         self.check_verdicts(p, old, new, &records, &outcomes);
         for (record, outcome) in records.iter().zip(&outcomes) {
-            if let Outcome::Dead(reason) = outcome {
-                self.counts.add(&format!("dead letters: {reason}"));
+            match outcome {
+                Outcome::Dead(reason) => self.counts.add(&format!("dead letters: {reason}")),
+                Outcome::Event => self.counts.add("events"),
+                Outcome::Skipped => self.counts.add("records skipped"),
             }
             self.outcomes[p].insert(record.offset, outcome.clone());
         }
         let (counted, before) = (&new.counters, &old.counters);
-        let all = |wanted: &dyn Fn(&Outcome) -> bool| outcomes.iter().filter(|outcome| wanted(outcome)).count() as u64;
+        let all = |wanted: &dyn Fn(&Outcome) -> bool| {
+            outcomes.iter().filter(|outcome| wanted(outcome)).count() as u64
+        };
         let mut dead = before.dead_letters.clone();
         for outcome in &outcomes {
             if let Outcome::Dead(reason) = outcome {
@@ -149,9 +162,12 @@ impl World {
             && counted.skipped == before.skipped + all(&|outcome| *outcome == Outcome::Skipped)
             && counted.dead_letters == dead
             && counted.balanced();
-        let text = format!("the counters of partition {p} do not add up: {before:?}, {counted:?}, {outcomes:?}");
+        let text =
+            format!("the counters of partition {p} do not add up: {before:?}, {counted:?}, {outcomes:?}");
         self.need(adds_up, || text);
-        self.need(new.horizon >= old.horizon || old.head.fence == 0, || format!("the horizon of partition {p} fell"));
+        self.need(new.horizon >= old.horizon || old.head.fence == 0, || {
+            format!("the horizon of partition {p} fell")
+        });
         let answer = match records.is_empty() {
             true => self.answers[p].get(&old.head.commit).cloned().unwrap_or_default(),
             false => {
@@ -182,18 +198,24 @@ impl World {
 
     fn answer_of(&self, p: usize) -> Answer {
         let events = self.outcomes[p].iter().filter(|(_, outcome)| **outcome == Outcome::Event);
-        answer(&self.setup, events.filter_map(|(&offset, _)| self.logs[p].between(offset, offset + 1).first()))
+        answer(
+            &self.setup,
+            events.filter_map(|(&offset, _)| self.logs[p].between(offset, offset + 1).first()),
+        )
     }
 
     /// What the position remembers is the last record before it.
     pub fn check_position(&mut self, p: usize, position: &Position) {
-        let before = self.logs[p].before(position.next).map(|record| (record.offset, fingerprint(&record.payload())));
+        let before =
+            self.logs[p].before(position.next).map(|record| (record.offset, fingerprint(&record.payload())));
         let same = position.last == before;
         self.need(same, || {
             format!("the position of partition {p} remembers {:?}, not {before:?}", position.last)
         });
         let mark = before.map_or(0, |(offset, _)| offset as u64 * 10);
-        self.need(position.mark == mark, || format!("the mark of partition {p} is {}, not {mark}", position.mark));
+        self.need(position.mark == mark, || {
+            format!("the mark of partition {p} is {}, not {mark}", position.mark)
+        });
     }
 
     // --- outcomes
@@ -206,7 +228,8 @@ impl World {
 
     /// What readers take an offset for, by the fence history: event and reason of the dead letter.
     fn read(&self, row: &PartitionRow, p: usize, offset: i64) -> (bool, Option<String>) {
-        let fence = row.fences.iter().rev().find(|(_, first)| *first <= offset).map_or(0, |(fence, _)| *fence);
+        let fence =
+            row.fences.iter().rev().find(|(_, first)| *first <= offset).map_or(0, |(fence, _)| *fence);
         let fence = if self.setup.is(clickmill_tasks::Fault::NoStamp) { 1 } else { fence };
         let letters = self.letters.get(&(p, offset));
         if self.setup.has(WorldFault::NoHistory) {
@@ -221,7 +244,9 @@ impl World {
         let skips = record.mark.fate() == Fate::Skipped;
         let outcome = match self.read(row, p, record.offset) {
             (true, None) if !skips => Some(Outcome::Event),
-            (false, Some(reason)) if !skips || self.setup.impure > 0.0 || self.setup.traps > 0.0 => Some(Outcome::Dead(reason)),
+            (false, Some(reason)) if !skips || self.setup.impure > 0.0 || self.setup.traps > 0.0 => {
+                Some(Outcome::Dead(reason))
+            }
             (false, None) if skips => Some(Outcome::Skipped),
             _ => None,
         };
@@ -248,7 +273,14 @@ impl World {
     }
 
     /// Every verdict is a function of the log and of the verdicts before it; only an impure plugin may say otherwise.
-    fn check_verdicts(&mut self, p: usize, old: &PartitionRow, new: &PartitionRow, records: &[Record], outcomes: &[Outcome]) {
+    fn check_verdicts(
+        &mut self,
+        p: usize,
+        old: &PartitionRow,
+        new: &PartitionRow,
+        records: &[Record],
+        outcomes: &[Outcome],
+    ) {
         let Some(retention) = self.setup.retention else { return };
         let pure = self.setup.impure == 0.0 && self.setup.traps == 0.0;
         let same_settings = new.head.epoch == 1;
@@ -285,7 +317,8 @@ impl World {
 
     pub fn check_event(&mut self, p: usize, offset: i64, cells: &Cells) {
         let Some(record) = self.logs[p].between(offset, offset + 1).first().cloned() else {
-            return self.need(false, || format!("an event at offset {offset} of partition {p}, where no record is"));
+            return self
+                .need(false, || format!("an event at offset {offset} of partition {p}, where no record is"));
         };
         let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         let canonical = record.canonical();
@@ -321,7 +354,9 @@ impl World {
             let (before, now) = (at(old), at(new));
             self.need(before <= now, || format!("shard {shard} went back in partition {p}"));
             let known = self.answers[p].contains_key(&now);
-            self.need(known, || format!("shard {shard} merged commit {now} of partition {p}, which was never made"));
+            self.need(known, || {
+                format!("shard {shard} merged commit {now} of partition {p}, which was never made")
+            });
             merged.insert(p, now);
         }
         let moved = old.head.fence > 0 && new.head.fence == old.head.fence;
@@ -332,7 +367,9 @@ impl World {
                 format!("shard {shard} forgets what the index has: {before}, then {now}")
             });
         }
-        self.need(new.cold >= old.cold || old.head.fence == 0, || format!("the cold end of shard {shard} fell"));
+        self.need(new.cold >= old.cold || old.head.fence == 0, || {
+            format!("the cold end of shard {shard} fell")
+        });
         let bound = self.setup.bounds.changes * 9 + 4;
         self.need(new.state.changes.len() <= bound, || format!("the changes of shard {shard} have no bound"));
         self.say(|| {
@@ -366,7 +403,8 @@ impl World {
     pub fn check_document(&mut self, shard: u32, offer: &Offer) {
         let Offer { key, version, fields } = offer;
         let Some(merged) = self.truth[shard as usize].get(version).cloned() else {
-            return self.need(false, || format!("a document shows a state that was never committed: {key:?}"));
+            return self
+                .need(false, || format!("a document shows a state that was never committed: {key:?}"));
         };
         let due = self.due(&merged, key).map(|due| due.fields(&self.metrics(key)));
         let nulls = self.metric_failed && fields.values().any(Option::is_none);
@@ -416,7 +454,9 @@ impl World {
             };
             let helpless = self.logs[p].identity != 0;
             let end = self.logs[p].end;
-            self.need(helpless || row.position.next == end, || format!("stalled: records of partition {p} are left unread"));
+            self.need(helpless || row.position.next == end, || {
+                format!("stalled: records of partition {p} are left unread")
+            });
             let records = self.logs[p].records.len() as u64;
             let counted = row.counters.balanced() && (helpless || row.counters.records == records);
             self.need(counted, || format!("partition {p}: {records} records, counted {:?}", row.counters));
@@ -443,7 +483,8 @@ impl World {
             let found = self.documents.get(key).map(|document| &document.fields);
             let null = |field: &Option<String>| field.is_none() && self.metric_failed && !last;
             let same = found.is_some_and(|found| {
-                due.iter().all(|(name, value)| found.get(name).is_some_and(|field| field == value || null(field)))
+                due.iter()
+                    .all(|(name, value)| found.get(name).is_some_and(|field| field == value || null(field)))
             });
             if !same {
                 wrong = Some(format!("the index is not the answer: {key:?}: {found:?}, not {due:?}"));

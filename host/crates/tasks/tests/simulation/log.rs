@@ -1,6 +1,6 @@
 //! What the source has: for each partition a log of records, some late, some bad, with holes between their offsets.
 
-use crate::random::Random;
+use crate::{random::Random, setup::Setup};
 
 /// Milliseconds at which all logs begin; a record's own time tells something only after the year 2000.
 pub const EPOCH: i64 = 1_000_000_000_000;
@@ -150,13 +150,13 @@ pub struct Log {
 }
 
 impl Log {
-    pub fn new(partition: usize, most: usize, odd: f64, random: &mut Random, retention: i64) -> Log {
+    pub fn new(partition: usize, setup: &Setup, random: &mut Random) -> Log {
         let first = if random.chance(0.2) { random.below(4) as i64 } else { 0 };
         let (mut offset, mut now, mut records) = (first, EPOCH + 20, Vec::new());
-        for _ in 0..3 + random.below(most) {
+        for _ in 0..3 + random.below(setup.records) {
             now += random.below(5) as i64;
-            let late = if random.chance(0.5) { random.below(retention as usize + 4) as i64 } else { 0 };
-            let mark = match random.chance(odd) {
+            let late = if random.chance(0.5) { random.below(setup.lateness as usize) as i64 } else { 0 };
+            let mark = match random.chance(setup.odd) {
                 true => random.pick(&ODD),
                 false => Mark::Fine,
             };
@@ -190,7 +190,10 @@ impl Log {
     /// Where who has read everything stands by now.
     pub fn end(&self) -> i64 {
         match self.records.get(self.written) {
-            Some(next) => self.records[..self.written].last().map_or(self.first, |last| last.offset + 1).min(next.offset),
+            Some(next) => self.records[..self.written]
+                .last()
+                .map_or(self.first, |last| last.offset + 1)
+                .min(next.offset),
             None => self.end,
         }
     }

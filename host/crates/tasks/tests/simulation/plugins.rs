@@ -9,15 +9,14 @@ use std::{
 };
 
 use clickmill_columns::{
-    About, Column, Data, EnricherInfo, Family, Field, Input, Kind, MetricInfo, OperatorInfo, ParserInfo, Rows, Shape,
-    Validity, Values,
+    About, Column, Data, EnricherInfo, Family, Field, Input, Kind, MetricInfo, OperatorInfo, ParserInfo,
+    Rows, Shape, Validity, Values,
 };
 use clickmill_tasks::env::{
-    CallError, Derived, Described, Descriptions, Enriched, Enricher, Extent, Metric, Operator, Parsed, Parser, Plugins,
-    Reject,
+    CallError, Described, Descriptions, Enriched, Enricher, Parsed, Parser, Plugins, Reject,
 };
 
-use crate::{executor::Turn, world::World};
+use crate::{executor::Turn, metrics::SimMetric, sessions::Sessions, world::World};
 
 fn field(name: &str, kind: Kind) -> Field {
     Field { name: name.into(), kind, unit: String::new(), family: Family::ClickData, doc: String::new() }
@@ -28,7 +27,8 @@ fn input(column: &str, shape: Shape) -> Input {
 }
 
 fn described<I>(name: &str, info: impl FnOnce(About) -> I) -> Described<I> {
-    let about = About { name: name.into(), version: "1".into(), summary: String::new(), licence: String::new() };
+    let about =
+        About { name: name.into(), version: "1".into(), summary: String::new(), licence: String::new() };
     Described { name: name.into(), digest: format!("digest of {name}"), info: info(about) }
 }
 
@@ -81,10 +81,10 @@ pub fn descriptions(gap: i64) -> Descriptions {
     }
 }
 
-type Shared = Rc<RefCell<World>>;
+pub type Shared = Rc<RefCell<World>>;
 
 /// Fails by chance, as an impure plugin does, and says that it does so on purpose.
-fn by_chance(world: &Shared, rows: usize, kind: &str) -> Result<(), CallError> {
+pub fn by_chance(world: &Shared, rows: usize, kind: &str) -> Result<(), CallError> {
     let world = &mut *world.borrow_mut();
     let (impure, traps) = if world.calm { (0.0, 0.0) } else { (world.setup.impure, world.setup.traps) };
     for row in 0..rows {
@@ -106,7 +106,7 @@ fn by_chance(world: &Shared, rows: usize, kind: &str) -> Result<(), CallError> {
 }
 
 /// A save that traps.
-fn save_by_chance(world: &Shared, kind: &str) -> Result<(), CallError> {
+pub fn save_by_chance(world: &Shared, kind: &str) -> Result<(), CallError> {
     let world = &mut *world.borrow_mut();
     let traps = if world.calm { 0.0 } else { world.setup.traps };
     if world.random.chance(traps) {
@@ -154,17 +154,17 @@ impl Plugins for SimPlugins {
     }
 
     fn operator(&self, _: usize) -> Result<Sessions, CallError> {
-        Ok(Sessions { alive: Alive::new(&self.world, "the operator"), slots: Vec::new(), horizon: i64::MIN, gap: 5 })
+        Ok(Sessions::new(Alive::new(&self.world, "the operator"), 5))
     }
 
     fn metric(&self, metric: usize) -> Result<SimMetric, CallError> {
-        Ok(SimMetric { alive: Alive::new(&self.world, "a metric"), kind: metric, in_shard: false, slots: Vec::new() })
+        Ok(SimMetric::new(Alive::new(&self.world, "a metric"), metric))
     }
 }
 
 /// An instance that is spoilt by a failure other than of a row may not be used again.
-struct Alive {
-    world: Shared,
+pub struct Alive {
+    pub world: Shared,
     name: &'static str,
     spoilt: bool,
 }
@@ -174,19 +174,19 @@ impl Alive {
         Alive { world: world.clone(), name, spoilt: false }
     }
 
-    fn need(&self, holds: bool, what: &str) {
+    pub fn need(&self, holds: bool, what: &str) {
         let name = self.name;
         self.world.borrow_mut().need(holds, || format!("{name}: {what}"));
     }
 
-    fn called<T>(&mut self, answer: Result<T, CallError>) -> Result<T, CallError> {
+    pub fn called<T>(&mut self, answer: Result<T, CallError>) -> Result<T, CallError> {
         if matches!(answer, Err(CallError::Call(_) | CallError::TimedOut(_))) {
             self.spoilt = true;
         }
         answer
     }
 
-    async fn begin(&mut self) {
+    pub async fn begin(&mut self) {
         self.need(!self.spoilt, "a spoilt instance is called again");
         rest(&self.world).await;
     }
@@ -288,311 +288,15 @@ impl Enricher for SimEnricher {
                 "enricher-stuck" if answer.is_ok() => {
                     answer = Err(CallError::TimedOut("stuck on purpose".into()));
                 }
-                "enricher-trap" if answer.is_ok() => answer = Err(CallError::Call("a trap on purpose".into())),
+                "enricher-trap" if answer.is_ok() => {
+                    answer = Err(CallError::Call("a trap on purpose".into()))
+                }
                 _ => {}
             }
             urls.push(url.as_bytes());
         }
         let answer = self.alive.called(answer);
         answer.map(|()| Enriched { columns: vec![Column::new(Data::Text(urls))], rejects })
-    }
-}
-
-// --- the operator
-
-#[derive(Clone, Copy)]
-struct Visit {
-    time: i64,
-    origin: u64,
-}
-
-/// Events by time, among equal times by arrival; and those that came since the last save.
-#[derive(Clone, Default)]
-struct Visits {
-    all: Vec<Visit>,
-    added: Vec<Visit>,
-}
-
-impl Visits {
-    fn insert(&mut self, visit: Visit) -> usize {
-        let place = self.all.partition_point(|other| other.time <= visit.time);
-        self.all.insert(place, visit);
-        place
-    }
-}
-
-pub struct Sessions {
-    alive: Alive,
-    slots: Vec<Visits>,
-    horizon: i64,
-    gap: i64,
-}
-
-impl Sessions {
-    fn slot(&mut self, slot: u32) -> &mut Visits {
-        if self.slots.len() <= slot as usize {
-            self.slots.resize_with(slot as usize + 1, Visits::default);
-        }
-        &mut self.slots[slot as usize]
-    }
-
-    fn fail(&self, inputs: &[Column], patient: bool) -> Result<(), CallError> {
-        by_chance(&self.alive.world, inputs[0].rows(), "operator")?;
-        for row in 0..inputs[0].rows() {
-            match inputs[0].text(row).unwrap_or_default() {
-                b"OperatorRow" => return Err(CallError::Row(row as u32, "on purpose".into())),
-                b"OperatorTrap" => return Err(CallError::Call("a trap on purpose".into())),
-                b"OperatorSlow" if !patient => return Err(CallError::TimedOut("slow on purpose".into())),
-                b"OperatorStuck" => return Err(CallError::TimedOut("stuck on purpose".into())),
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Operator for Sessions {
-    async fn process(
-        &mut self,
-        times: &[i64],
-        origins: &[u64],
-        inputs: &[Column],
-        slots: &[u32],
-        horizon: i64,
-        patient: bool,
-    ) -> Result<Derived, CallError> {
-        self.alive.begin().await;
-        self.alive.need(times.iter().all(|&time| time >= self.horizon), "an event before the horizon");
-        let failed = self.fail(inputs, patient);
-        self.alive.called(failed)?;
-        let mut rows: Vec<(Visit, i64, i64)> = Vec::new();
-        let gap = self.gap;
-        for ((&time, &origin), &slot) in times.iter().zip(origins).zip(slots) {
-            let visit = Visit { time, origin };
-            let visits = self.slot(slot);
-            let place = visits.insert(visit);
-            visits.added.push(visit);
-            let before = place.checked_sub(1).map(|place| visits.all[place]);
-            let after = visits.all.get(place + 1).copied();
-            for (from, to, weight) in [(before, after, -1), (before, Some(visit), 1), (Some(visit), after, 1)] {
-                if let (Some(from), Some(to)) = (from, to)
-                    && to.time - from.time <= gap
-                {
-                    rows.push((from, to.time - from.time, weight));
-                }
-            }
-        }
-        self.alive.need(horizon >= self.horizon, "the horizon fell");
-        self.horizon = horizon;
-        Ok(Derived {
-            times: rows.iter().map(|row| row.0.time).collect(),
-            origins: rows.iter().map(|row| row.0.origin).collect(),
-            columns: vec![
-                Column::new(Data::Integers(rows.iter().map(|row| row.1).collect())),
-                Column::new(Data::Integers(rows.iter().map(|row| row.2).collect())),
-            ],
-        })
-    }
-
-    async fn save(&mut self, slots: &[u32], horizon: i64, extent: Extent) -> Result<Values, CallError> {
-        self.alive.begin().await;
-        let failed = save_by_chance(&self.alive.world, "operator");
-        self.alive.called(failed)?;
-        let keep = horizon.saturating_sub(self.gap);
-        let mut states = Values::new();
-        for &slot in slots {
-            let visits = self.slot(slot);
-            visits.all.retain(|visit| visit.time >= keep);
-            visits.added.retain(|visit| visit.time >= keep);
-            let saved = match extent {
-                Extent::Whole => &visits.all,
-                Extent::Added => &visits.added,
-            };
-            let bytes = saved.iter().flat_map(|visit| {
-                visit.time.to_le_bytes().into_iter().chain(visit.origin.to_le_bytes())
-            });
-            states.push(&bytes.collect::<Vec<u8>>());
-            visits.added.clear();
-        }
-        Ok(states)
-    }
-
-    async fn restore(&mut self, slots: &[u32], states: &Values, version: u32) -> Result<(), CallError> {
-        self.alive.begin().await;
-        self.alive.need(version == 1, "a state of another version");
-        for (&slot, state) in slots.iter().zip(states.iter()) {
-            let visits = self.slot(slot);
-            for (time, origin) in pairs(state) {
-                visits.insert(Visit { time, origin: origin as u64 });
-            }
-        }
-        Ok(())
-    }
-
-    async fn clear(&mut self, slots: &[u32]) -> Result<(), CallError> {
-        self.alive.begin().await;
-        for &slot in slots {
-            *self.slot(slot) = Visits::default();
-        }
-        Ok(())
-    }
-}
-
-fn pairs(state: &[u8]) -> impl Iterator<Item = (i64, i64)> {
-    let number = |bytes: &[u8]| i64::from_le_bytes(bytes.try_into().unwrap());
-    state.chunks_exact(16).map(move |pair| (number(&pair[..8]), number(&pair[8..])))
-}
-
-// --- metrics
-
-/// Clicks, users or time, by `kind`: all three keep what they need of this.
-#[derive(Clone, Default)]
-struct Slot {
-    first: i64,
-    second: i64,
-    users: BTreeSet<u64>,
-}
-
-pub struct SimMetric {
-    alive: Alive,
-    kind: usize,
-    in_shard: bool,
-    slots: Vec<Slot>,
-}
-
-const USERS: usize = 1;
-const TIME: usize = 2;
-
-impl SimMetric {
-    fn slot(&mut self, slot: u32) -> &mut Slot {
-        if self.slots.len() <= slot as usize {
-            self.slots.resize_with(slot as usize + 1, Slot::default);
-        }
-        &mut self.slots[slot as usize]
-    }
-
-    fn fail(&self, inputs: &[Column], patient: bool) -> Result<(), CallError> {
-        by_chance(&self.alive.world, inputs[0].rows(), "metric")?;
-        for row in 0..inputs[0].rows() {
-            match inputs[0].text(row).unwrap_or_default() {
-                b"MetricRow" => return Err(CallError::Row(row as u32, "on purpose".into())),
-                b"MetricTrap" => return Err(CallError::Call("a trap on purpose".into())),
-                b"MetricSlow" if !patient => return Err(CallError::TimedOut("slow on purpose".into())),
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    /// In a shard no record is to blame.
-    fn fail_in_shard(&mut self) -> Result<(), CallError> {
-        self.in_shard = true;
-        let failed = {
-            let world = &mut *self.alive.world.borrow_mut();
-            let chance = if world.calm { 0.0 } else { world.setup.shard_traps };
-            let failed = world.random.chance(chance);
-            if failed {
-                world.metric_failed = true;
-                world.counts.add("failures of a metric in a shard");
-            }
-            failed
-        };
-        let answer = if failed { Err(CallError::Call("a metric fails in its shard on purpose".into())) } else { Ok(()) };
-        self.alive.called(answer)
-    }
-}
-
-impl Metric for SimMetric {
-    async fn update(&mut self, inputs: &[Column], slots: &[u32], patient: bool) -> Result<(), CallError> {
-        self.alive.begin().await;
-        let failed = self.fail(inputs, patient);
-        self.alive.called(failed)?;
-        self.alive.need(inputs.iter().all(|column| column.rows() == slots.len()), "uneven columns");
-        for (row, &number) in slots.iter().enumerate() {
-            let integer = |column: usize| inputs[column].integer(row).unwrap_or(0);
-            match (self.kind, &inputs[0].data) {
-                (USERS, Data::Unsigned(users)) => _ = self.slot(number).users.insert(users[row]),
-                (TIME, _) => {
-                    let (time, weight) = (integer(0), integer(1));
-                    let slot = self.slot(number);
-                    slot.first += time * weight;
-                    slot.second += weight;
-                }
-                _ => self.slot(number).first += 1,
-            }
-        }
-        Ok(())
-    }
-
-    async fn merge(&mut self, slots: &[u32], states: &Values, version: u32) -> Result<(), CallError> {
-        self.alive.begin().await;
-        self.fail_in_shard()?;
-        self.alive.need(version == 1, "a state of another version");
-        self.alive.need(slots.len() == states.len(), "uneven states");
-        for (&number, state) in slots.iter().zip(states.iter()) {
-            let kind = self.kind;
-            let slot = self.slot(number);
-            if kind == USERS {
-                slot.users.extend(state.chunks_exact(8).map(|user| u64::from_le_bytes(user.try_into().unwrap())));
-            } else {
-                for (first, second) in pairs(state) {
-                    slot.first += first;
-                    slot.second += second;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    async fn save(&mut self, slots: &[u32]) -> Result<Values, CallError> {
-        self.alive.begin().await;
-        let failed = save_by_chance(&self.alive.world, "metric");
-        if failed.is_err() && self.in_shard {
-            self.alive.world.borrow_mut().metric_failed = true;
-        }
-        self.alive.called(failed)?;
-        let mut states = Values::new();
-        for &number in slots {
-            let slot = self.slot(number).clone();
-            let mut state = Vec::new();
-            if slot.first != 0 || slot.second != 0 {
-                state.extend_from_slice(&slot.first.to_le_bytes());
-                state.extend_from_slice(&slot.second.to_le_bytes());
-            }
-            slot.users.iter().for_each(|user| state.extend_from_slice(&user.to_le_bytes()));
-            states.push(&state);
-        }
-        Ok(states)
-    }
-
-    async fn evaluate(&mut self, slots: &[u32]) -> Result<Vec<Column>, CallError> {
-        self.alive.begin().await;
-        self.fail_in_shard()?;
-        let slots: Vec<Slot> = slots.iter().map(|&slot| self.slot(slot).clone()).collect();
-        let integers = |of: fn(&Slot) -> i64| Column::new(Data::Integers(slots.iter().map(of).collect()));
-        Ok(match self.kind {
-            USERS => {
-                let mut text = Values::new();
-                slots.iter().for_each(|slot| text.push(crate::oracle::users(&slot.users).as_bytes()));
-                vec![Column::new(Data::Text(text))]
-            }
-            TIME => vec![integers(|slot| slot.first), integers(|slot| slot.second)],
-            _ => vec![integers(|slot| slot.first)],
-        })
-    }
-
-    async fn clear(&mut self, slots: &[u32]) -> Result<(), CallError> {
-        self.alive.begin().await;
-        for &number in slots {
-            *self.slot(number) = Slot::default();
-        }
-        Ok(())
-    }
-
-    async fn reset(&mut self) -> Result<(), CallError> {
-        self.alive.begin().await;
-        self.slots.clear();
-        Ok(())
     }
 }
 

@@ -43,6 +43,8 @@ pub struct Setup {
     /// Records of a partition, and the share of odd ones among them.
     pub records: usize,
     pub odd: f64,
+    /// By how much a late record is late at most, milliseconds.
+    pub lateness: i64,
     pub retention: Option<i64>,
     pub gap: i64,
     /// Input that ends, with a state of the source's own in a block.
@@ -66,8 +68,8 @@ impl Setup {
     pub fn new(fault: Option<Broken>, verbose: bool, random: &mut Random) -> Setup {
         let millis = |n: u64| Duration::from_millis(n);
         let bounds = Bounds {
-            interval: millis(random.pick(&[0, 0, 20, 60])),
-            commit_bytes: random.pick(&[1, 60, 1 << 20]),
+            interval: millis(random.pick(&[10, 20, 60, 200])),
+            commit_bytes: random.pick(&[1, 150, 1 << 20, 1 << 20]),
             ahead: 1 + random.below(3),
             buckets: random.pick(&[2, 2, 3]),
             outbox: random.pick(&[2, 4, 4, 16]),
@@ -106,7 +108,8 @@ impl Setup {
             impure: sometimes(random, 0.6, 0.3),
             traps: sometimes(random, 0.5, 0.1),
             bad: sometimes(random, 0.9, 0.35),
-            shard_traps: sometimes(random, 0.15, 0.15),
+            shard_traps: if random.chance(0.03) { 1.0 } else { sometimes(random, 0.15, 0.15) },
+            lateness: random.pick(&[11, 11, 20]),
             records: if random.chance(0.2) { 45 } else { 14 },
             odd: sometimes(random, 0.8, 0.4),
             retention: (!random.chance(0.1)).then_some(7),

@@ -132,8 +132,7 @@ pub struct World {
 
 impl World {
     pub fn new(setup: Setup, mut random: Random) -> World {
-        let reach = setup.retention.unwrap_or(20);
-        let logs = (0..PARTITIONS).map(|p| Log::new(p, setup.records, setup.odd, &mut random, reach)).collect();
+        let logs = (0..PARTITIONS).map(|p| Log::new(p, &setup, &mut random)).collect();
         World {
             active: 1 + random.below(PARTITIONS),
             random,
@@ -321,9 +320,10 @@ impl World {
         self.check_document(shard, offer);
         self.counts.add("documents");
         self.changed_at = self.now;
-        self.say(|| format!("shard {shard} puts {:?} as of {}: {:?}", offer.key, offer.version, offer.fields));
-        let document =
-            Document { version: offer.version, fields: offer.fields.clone(), foreign: false };
+        self.say(|| {
+            format!("shard {shard} puts {:?} as of {}: {:?}", offer.key, offer.version, offer.fields)
+        });
+        let document = Document { version: offer.version, fields: offer.fields.clone(), foreign: false };
         self.documents.insert(offer.key.clone(), document);
     }
 
@@ -331,7 +331,7 @@ impl World {
     pub fn vandal(&mut self) {
         let count = self.documents.len();
         let place = self.random.below(count);
-        let more = 1 + self.random.below(3) as u64;
+        let more = 1 + self.random.below(60) as u64;
         if let Some(document) = self.documents.values_mut().nth(place) {
             document.version += more;
             document.foreign = true;
