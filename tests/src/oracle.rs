@@ -89,7 +89,11 @@ pub fn compare(found: &BTreeMap<Key, Document>, wanted: &BTreeMap<Key, Document>
     }
     match faults.len() {
         0 => Ok(()),
-        count => Err(format!("{count} of {} documents differ:\n{}", wanted.len(), faults[..count.min(5)].join("\n"))),
+        count => Err(format!(
+            "{count} of {} documents differ:\n{}",
+            wanted.len(),
+            faults[..count.min(5)].join("\n")
+        )),
     }
 }
 

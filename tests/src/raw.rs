@@ -24,7 +24,9 @@ impl Raw {
         database.execute_batch("create table raw (offset integer primary key, line text)")?;
         let mut raw = Raw::default();
         let insert = database.transaction()?;
-        for (offset, line) in (0i64..).zip(lines.strip_suffix(b"\n").unwrap_or(lines).split(|byte| *byte == b'\n')) {
+        for (offset, line) in
+            (0i64..).zip(lines.strip_suffix(b"\n").unwrap_or(lines).split(|byte| *byte == b'\n'))
+        {
             match std::str::from_utf8(line) {
                 Ok(line) => drop(insert.execute("insert into raw values (?, ?)", (offset, line))?),
                 Err(_) => *raw.dead.entry("invalid-utf8".into()).or_default() += 1,
@@ -65,7 +67,10 @@ impl Raw {
 fn canonical(url: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"/:.-".contains(&byte);
     let (page, query) = url.split_once('?').unwrap_or((url, ""));
-    assert!(page.bytes().all(plain) && !url.contains(['#', '%']), "{url} has a spelling that nobody has thought of");
+    assert!(
+        page.bytes().all(plain) && !url.contains(['#', '%']),
+        "{url} has a spelling that nobody has thought of"
+    );
     let tracking = |piece: &&str| {
         let name = piece.split('=').next().unwrap_or_default();
         name.starts_with("utm_") || TRACKING.contains(&name)

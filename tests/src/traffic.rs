@@ -68,7 +68,10 @@ impl Traffic {
             _ => 0,
         };
         let user = format!("{}-{}", self.partition, self.random.below(self.users));
-        let url = format!("https://example.com/page/{}", self.random.below(self.urls).min(self.random.below(self.urls)));
+        let url = format!(
+            "https://example.com/page/{}",
+            self.random.below(self.urls).min(self.random.below(self.urls))
+        );
         let country = COUNTRIES[self.random.below(6) as usize].to_owned();
         let time = self.now - late;
         let line = format!(

@@ -113,7 +113,8 @@ fn kafka_hbase_and_elasticsearch_give_the_answer_of_sql() {
     );
 
     let embedded = Folder::new("cluster-embedded");
-    embedded.write("clickmill.toml", settings(&name, &format!("{name}-embedded"), "[store]\npath = \"store\"\n"));
+    embedded
+        .write("clickmill.toml", settings(&name, &format!("{name}-embedded"), "[store]\npath = \"store\"\n"));
     embedded.ok(&["run", "--until-idle", "2s"]);
     check(&embedded, &traffic);
 }

@@ -19,7 +19,10 @@ fn folder(name: &str) -> Folder {
 fn generated_traffic_as_a_source_equals_sql_over_the_generated_lines() {
     let folder = Folder::new("generate");
     let traffic = "events = 30000\nseed = 7\nusers = 900\nurls = 60\nlate = 0.05\nbad = 0.02\n";
-    folder.write("clickmill.toml", format!("[source]\nkind = \"generate\"\n{traffic}[store]\npath = \"store\"\n"));
+    folder.write(
+        "clickmill.toml",
+        format!("[source]\nkind = \"generate\"\n{traffic}[store]\npath = \"store\"\n"),
+    );
     let last = summary(&folder.ok(&["run", "--summary", "json"]));
     folder.ok(&["generate", "--config", "clickmill.toml", "--output", "lines"]);
     let raw = Raw::read(0, &fs::read(folder.path().join("lines")).unwrap()).unwrap();
@@ -75,7 +78,9 @@ fn query_filters_sorts_and_limits() {
     same(&["--rollup", "url-country"], &|_| true);
     let page = "https://example.com/page/1";
     same(&["--url", page], &|row| row["url"].as_str().unwrap().starts_with(page));
-    same(&["--where", "country=FR", "--window", "1d"], &|row| row["country"] == "FR" && row["window"] == "1d");
+    same(&["--where", "country=FR", "--window", "1d"], &|row| {
+        row["country"] == "FR" && row["window"] == "1d"
+    });
     let hour = "2026-03-01T10:00:00Z";
     same(&["--from", hour], &|row| row["@timestamp"].as_str().unwrap() >= hour);
     same(&["--to", hour], &|row| row["@timestamp"].as_str().unwrap() < hour);
@@ -100,7 +105,11 @@ fn query_filters_sorts_and_limits() {
         "@timestamp,rollup,window,window_end,url,country,clicks,unique_users,avg_time_seconds,total_time_seconds,time_samples"
     );
     assert_eq!(lines.len(), 3);
-    assert!(lines[1].starts_with("2026-03-01T00:00:00Z,url-country,1d,2026-03-02T00:00:00Z,https://example.com/page/"));
+    assert!(
+        lines[1].starts_with(
+            "2026-03-01T00:00:00Z,url-country,1d,2026-03-02T00:00:00Z,https://example.com/page/"
+        )
+    );
     let table = folder.ok(&["query", "--limit", "2", "--window", "1d"]);
     assert!(table.starts_with("@timestamp") && table.lines().count() == 3, "{table}");
 }
@@ -134,7 +143,8 @@ fn events_are_listed_filtered_and_counted() {
     let folder = folder("events");
     let events = ndjson(&folder.ok(&["events", "--format", "ndjson", "--limit", "0"]));
     assert!(events.is_sorted_by_key(|event| event["offset"].as_i64().unwrap()));
-    let french = ndjson(&folder.ok(&["events", "--where", "country=FR", "--format", "ndjson", "--limit", "0"]));
+    let french =
+        ndjson(&folder.ok(&["events", "--where", "country=FR", "--format", "ndjson", "--limit", "0"]));
     let wanted: Vec<_> = events.iter().filter(|event| event["country"] == "FR").cloned().collect();
     assert_eq!(french, wanted);
     assert_eq!(folder.ok(&["events", "--where", "country=FR", "--count"]).trim(), wanted.len().to_string());
@@ -142,7 +152,11 @@ fn events_are_listed_filtered_and_counted() {
     // A reader that has seen enough is no error.
     let mut shell = std::process::Command::new("sh");
     let binary = clickmill_tests::clickmill().get_program().to_owned();
-    shell.arg("-c").arg("\"$0\" events --format ndjson --limit 0 | head -n 1").arg(binary).current_dir(folder.path());
+    shell
+        .arg("-c")
+        .arg("\"$0\" events --format ndjson --limit 0 | head -n 1")
+        .arg(binary)
+        .current_dir(folder.path());
     let output = shell.output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
 }
@@ -152,7 +166,9 @@ fn check_says_what_is_there_and_changes_nothing() {
     let folder = folder("check");
     let before = folder.ok(&["query", "--format", "ndjson", "--limit", "0"]);
     let text = folder.ok(&["check"]);
-    for part in ["settings  clickmill.toml: good", "url-country by url, country in 1m, 1h, 1d", "all is there"] {
+    for part in
+        ["settings  clickmill.toml: good", "url-country by url, country in 1m, 1h, 1d", "all is there"]
+    {
         assert!(text.contains(part), "{text}");
     }
     assert_eq!(folder.ok(&["query", "--format", "ndjson", "--limit", "0"]), before);

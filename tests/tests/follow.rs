@@ -97,7 +97,8 @@ fn signals_end_a_host_at_a_commit() {
         folder.write("data/a", traffic.lines(400_000));
         let host = Host::start(&folder, &[]);
         let began = Instant::now();
-        let stored = || folder.run(&["events", "--count"]).stdout.iter().any(|byte| (b'1'..=b'9').contains(byte));
+        let stored =
+            || folder.run(&["events", "--count"]).stdout.iter().any(|byte| (b'1'..=b'9').contains(byte));
         while !stored() {
             assert!(began.elapsed() < PATIENCE, "nothing is committed");
         }

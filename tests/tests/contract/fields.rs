@@ -38,7 +38,19 @@ fn users() {
     cases.extend(good.map(|(value, user)| event(with("user_id", value), [("user_id", user)])));
     let negative = format!("-{nines}");
     cases.push(event(with("user_id", &negative), [("user_id", &negative)]));
-    let bad = ["1.5", "1e38", "-1e38", "1e999999999", "1e-1", "true", "false", "[]", "[1]", "{}", r#"{"user_id":"u"}"#];
+    let bad = [
+        "1.5",
+        "1e38",
+        "-1e38",
+        "1e999999999",
+        "1e-1",
+        "true",
+        "false",
+        "[]",
+        "[1]",
+        "{}",
+        r#"{"user_id":"u"}"#,
+    ];
     cases.extend(bad.map(|value| dead("invalid-field", with("user_id", value))));
     cases.push(dead("invalid-field", with("user_id", &format!("{nines}0"))));
     cases.extend(["null", r#""""#].map(|value| dead("missing-field", with("user_id", value))));
@@ -77,7 +89,9 @@ fn countries_and_addresses() {
         (r#""""#, "ZZ"),
         ("[\"DE\"]", "ZZ"),
     ];
-    cases.extend(countries.map(|(value, kept)| event(plain(&format!("\"country\":{value}")), [("country", kept)])));
+    cases.extend(
+        countries.map(|(value, kept)| event(plain(&format!("\"country\":{value}")), [("country", kept)])),
+    );
     let addresses = [
         ("1.2.3.4", Some("1.2.3.4")),
         (" 1.2.3.4 ", Some("1.2.3.4")),
@@ -124,7 +138,11 @@ fn where_fields_are_looked_for() {
         e(r#""city":"a","geo_data":{"city":"b"}"#, "city", Some("a")),
         e(r#""geo_data":{"city":"b"}"#, "city", Some("b")),
         e(r#""click_data":{"city":"b"}"#, "city", Some("b")),
-        e(r#""user_agent_data":{"city":"c"},"geo_data":{"city":"b"},"click_data":{"city":"a"}"#, "city", Some("a")),
+        e(
+            r#""user_agent_data":{"city":"c"},"geo_data":{"city":"b"},"click_data":{"city":"a"}"#,
+            "city",
+            Some("a"),
+        ),
         e(r#""city":null,"geo_data":{"city":"b"}"#, "city", Some("b")),
         e(r#""city":"","geo_data":{"city":"b"}"#, "city", None),
         e(r#""city":[],"geo_data":{"city":"b"}"#, "city", None),
@@ -169,20 +187,27 @@ fn where_fields_are_looked_for() {
         e(r#""device":"d""#, "device", Some("d")),
     ];
     cases.extend([
-        event(r#"{"click_data":{"user_id":"v","timestamp":0,"url":"http://a/"}}"#, [
-            ("user_id", "v"),
-            ("timestamp", "1970-01-01T00:00:00.000Z"),
-            ("url", "http://a/"),
-        ]),
-        event(r#"{"geo_data":{"user_id":"v"},"user_agent_data":{"timestamp":0},"page_url":"http://a/"}"#, [
-            ("user_id", "v"),
-            ("timestamp", "1970-01-01T00:00:00.000Z"),
-            ("url", "http://a/"),
-        ]),
-        event(r#"{"user_id":"u","timestamp":1772359200000,"url":null,"page_url":"http://a/"}"#, [("url", "http://a/")]),
+        event(
+            r#"{"click_data":{"user_id":"v","timestamp":0,"url":"http://a/"}}"#,
+            [("user_id", "v"), ("timestamp", "1970-01-01T00:00:00.000Z"), ("url", "http://a/")],
+        ),
+        event(
+            r#"{"geo_data":{"user_id":"v"},"user_agent_data":{"timestamp":0},"page_url":"http://a/"}"#,
+            [("user_id", "v"), ("timestamp", "1970-01-01T00:00:00.000Z"), ("url", "http://a/")],
+        ),
+        event(
+            r#"{"user_id":"u","timestamp":1772359200000,"url":null,"page_url":"http://a/"}"#,
+            [("url", "http://a/")],
+        ),
         dead("missing-field", r#"{"user_id":"u","timestamp":1772359200000,"url":"","page_url":"http://a/"}"#),
-        dead("invalid-url", r#"{"user_id":"u","timestamp":1772359200000,"url":"x","click_data":{"url":"http://a/"}}"#),
-        dead("missing-field", r#"{"click_data":{"user_id":1,"timestamp":1,"url":"http://a/"},"click_data":{}}"#),
+        dead(
+            "invalid-url",
+            r#"{"user_id":"u","timestamp":1772359200000,"url":"x","click_data":{"url":"http://a/"}}"#,
+        ),
+        dead(
+            "missing-field",
+            r#"{"click_data":{"user_id":1,"timestamp":1,"url":"http://a/"},"click_data":{}}"#,
+        ),
         // The first rule that is broken names the reason, wherever the fields stand.
         dead("missing-field", r#"{"url":"x","timestamp":"x"}"#),
         dead("invalid-field", r#"{"url":"x","timestamp":"x","user_id":[]}"#),

@@ -73,7 +73,8 @@ pub fn plain(members: &str) -> String {
 /// The plainest event, with another value in the place of one of its three fields.
 pub fn with(field: &str, value: &str) -> String {
     let of = |name: &str, usual: &str| format!("\"{name}\":{}", if name == field { value } else { usual });
-    let fields = [of("user_id", "\"u\""), of("timestamp", "1772359200000"), of("url", "\"https://example.com/\"")];
+    let fields =
+        [of("user_id", "\"u\""), of("timestamp", "1772359200000"), of("url", "\"https://example.com/\"")];
     format!("{{{}}}", fields.join(","))
 }
 
@@ -115,7 +116,8 @@ pub fn judge(name: &str, cases: &[Case]) {
 
 fn by_offset(rows: Vec<Value>) -> BTreeMap<i64, Value> {
     let count = rows.len();
-    let rows: BTreeMap<i64, Value> = rows.into_iter().map(|row| (row["offset"].as_i64().unwrap(), row)).collect();
+    let rows: BTreeMap<i64, Value> =
+        rows.into_iter().map(|row| (row["offset"].as_i64().unwrap(), row)).collect();
     assert_eq!(rows.len(), count, "an offset comes twice");
     rows
 }
@@ -136,7 +138,17 @@ fn compare(offset: i64, fields: &[(&'static str, Value)], event: &Value) -> Opti
 /// The first MiB of the record is kept, as text where it is.
 fn compare_letter(reason: &str, line: &[u8], letter: &Value) -> Option<String> {
     let names = [
-        "at", "digest", "length", "message", "offset", "partition", "plugin", "reason", "source", "time", "value",
+        "at",
+        "digest",
+        "length",
+        "message",
+        "offset",
+        "partition",
+        "plugin",
+        "reason",
+        "source",
+        "time",
+        "value",
         "value_base64",
     ];
     let have: Vec<&String> = letter.as_object().unwrap().keys().collect();

@@ -54,20 +54,90 @@ fn json_and_nothing_else() {
     let mut cases: Vec<Case> = Vec::new();
     // Each in a field that is skipped.
     let values = [
-        "0", "-0", "-0.0", "1.5e+300", "1E-400", "123456789012345678901234567890", "1e99999999999", "[]", "{}", "null",
-        "true", "false", "\"\"", "\"\\ud800\"", "\"\\u0000\"", "[ [ ] , { } ]", "\"\u{7f}\"", "{\"\":1}", "{\"a\":1,\"a\":2}",
-        "\"\u{ffff}\"", "\"\u{10ffff}\"", "[1,\"x\",null,{\"y\":[]}]",
+        "0",
+        "-0",
+        "-0.0",
+        "1.5e+300",
+        "1E-400",
+        "123456789012345678901234567890",
+        "1e99999999999",
+        "[]",
+        "{}",
+        "null",
+        "true",
+        "false",
+        "\"\"",
+        "\"\\ud800\"",
+        "\"\\u0000\"",
+        "[ [ ] , { } ]",
+        "\"\u{7f}\"",
+        "{\"\":1}",
+        "{\"a\":1,\"a\":2}",
+        "\"\u{ffff}\"",
+        "\"\u{10ffff}\"",
+        "[1,\"x\",null,{\"y\":[]}]",
     ];
     cases.extend(values.map(|value| event(plain(&format!("\"x\":{value}")), [])));
     let broken = [
-        "01", "-01", "+1", "1.", ".5", "-", "1e", "1e+", "0x1", "1_000", "NaN", "Infinity", "-Infinity", "nul", "True",
-        "nulll", "'x'", "x", "", "[1,]", "[,1]", "[1 2]", "[", "]", "{", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{a:1}", "{1:1}",
-        "{\"a\" 1}", "{\"a\":1 \"b\":2}", "\"\\x\"", "\"\\u12g4\"", "\"\\u123\"", "\"\\ud83d\\u\"", "\"\t\"", "\"\u{1}\"",
-        "\"\0\"", "\"\u{1f}\"", "\"", "1 // no", "1 /* no */", "1,", "1,,", "1:2", "\u{a0}1", "1\u{c}",
+        "01",
+        "-01",
+        "+1",
+        "1.",
+        ".5",
+        "-",
+        "1e",
+        "1e+",
+        "0x1",
+        "1_000",
+        "NaN",
+        "Infinity",
+        "-Infinity",
+        "nul",
+        "True",
+        "nulll",
+        "'x'",
+        "x",
+        "",
+        "[1,]",
+        "[,1]",
+        "[1 2]",
+        "[",
+        "]",
+        "{",
+        "{\"a\"}",
+        "{\"a\":}",
+        "{\"a\":1,}",
+        "{a:1}",
+        "{1:1}",
+        "{\"a\" 1}",
+        "{\"a\":1 \"b\":2}",
+        "\"\\x\"",
+        "\"\\u12g4\"",
+        "\"\\u123\"",
+        "\"\\ud83d\\u\"",
+        "\"\t\"",
+        "\"\u{1}\"",
+        "\"\0\"",
+        "\"\u{1f}\"",
+        "\"",
+        "1 // no",
+        "1 /* no */",
+        "1,",
+        "1,,",
+        "1:2",
+        "\u{a0}1",
+        "1\u{c}",
     ];
     cases.extend(broken.map(|value| dead("invalid-json", plain(&format!("\"x\":{value}")))));
     let utf8: [&[u8]; 8] = [
-        b"\xff", b"\x80", b"\xc3", b"\xc0\xaf", b"\xe0\x80\xaf", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xf8\x88\x80\x80\x80",
+        b"\xff",
+        b"\x80",
+        b"\xc3",
+        b"\xc0\xaf",
+        b"\xe0\x80\xaf",
+        b"\xed\xa0\x80",
+        b"\xf4\x90\x80\x80",
+        b"\xf8\x88\x80\x80\x80",
     ];
     for bytes in utf8 {
         let mut line = plain("\"x\":\"").into_bytes();
@@ -143,12 +213,16 @@ fn dead_letters_say_where_and_why() {
     assert_eq!(letters.len(), 3);
     let source = letters[0]["source"].as_str().unwrap();
     assert!(source.ends_with("lines"), "{source}");
-    let shown: Vec<_> = letters.iter().map(|letter| (&letter["offset"], &letter["at"], &letter["plugin"])).collect();
-    assert_eq!(shown, [
-        (&0.into(), &13.into(), &"json".into()),
-        (&1.into(), &0.into(), &"json".into()),
-        (&2.into(), &0.into(), &"url".into()),
-    ]);
+    let shown: Vec<_> =
+        letters.iter().map(|letter| (&letter["offset"], &letter["at"], &letter["plugin"])).collect();
+    assert_eq!(
+        shown,
+        [
+            (&0.into(), &13.into(), &"json".into()),
+            (&1.into(), &0.into(), &"json".into()),
+            (&2.into(), &0.into(), &"url".into()),
+        ]
+    );
     for letter in &letters {
         let digest = letter["digest"].as_str().unwrap();
         assert!(digest.len() == 32 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()), "{digest}");

@@ -55,8 +55,14 @@ fn canonical_urls() {
         ("https://example.com/?UTM_Anything=x&b", "https://example.com/?b"),
         ("https://example.com/?utm_=x&utm=y&xutm_source=z", "https://example.com/?utm=y&xutm_source=z"),
         ("https://example.com/?%75tm_source=x&a=utm_source", "https://example.com/?a=utm_source"),
-        ("https://example.com/?gclid&gbraid=1&wbraid=1&fbclid=1&msclkid=1&dclid=1&yclid=1", "https://example.com/"),
-        ("https://example.com/?ttclid=&twclid=1&igshid=1&li_fat_id=1&srsltid=1&mc_cid=1", "https://example.com/"),
+        (
+            "https://example.com/?gclid&gbraid=1&wbraid=1&fbclid=1&msclkid=1&dclid=1&yclid=1",
+            "https://example.com/",
+        ),
+        (
+            "https://example.com/?ttclid=&twclid=1&igshid=1&li_fat_id=1&srsltid=1&mc_cid=1",
+            "https://example.com/",
+        ),
         ("https://example.com/?mc_eid=1&_ga=1&_GL=1&_gac=1&gclid2=1", "https://example.com/?_gac=1&gclid2=1"),
         ("https://example.com/?a=1;utm_source=2", "https://example.com/?a=1;utm_source=2"),
         ("https://example.com/?b=+&a=x+y&a=1&=&=1", "https://example.com/?b=+&a=x+y&a=1&=&=1"),

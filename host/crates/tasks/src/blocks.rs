@@ -40,8 +40,7 @@ impl PartitionState {
         let mut cursor = Cursor(bytes);
         let mut state = PartitionState::default();
         for _ in 0..cursor.u32()? {
-            let slots =
-                KeySlots { version: cursor.u32()?, keys: cursor.values()?, states: cursor.values()? };
+            let slots = KeySlots { version: cursor.u32()?, keys: cursor.values()?, states: cursor.values()? };
             if slots.keys.len() != slots.states.len() {
                 return Err(Damaged(format!("{} keys, {} states", slots.keys.len(), slots.states.len())));
             }

@@ -84,9 +84,7 @@ impl<E: Env> Enrichment<E> {
         for (output, codes) in codes.into_iter().enumerate() {
             let interned = context.plan.columns[plan.first + output].interned;
             let column = match (&self.pools[output], interned) {
-                (Some(Pool(pool)), false) => {
-                    FrameColumn { raw: Some(gather(pool, &codes)), codes: None }
-                }
+                (Some(Pool(pool)), false) => FrameColumn { raw: Some(gather(pool, &codes)), codes: None },
                 _ => FrameColumn { raw: None, codes: Some(codes) },
             };
             frame.columns[plan.first + output] = column;
@@ -242,7 +240,10 @@ impl<E: Env> Enrichment<E> {
 fn gather(pool: &Column, places: &[u32]) -> Column {
     let rows: Vec<u32> = places.iter().map(|&place| if place == NULL { 0 } else { place }).collect();
     if pool.rows() == 0 {
-        return Column { data: Data::Integers(vec![0; rows.len()]), valid: Validity::from_fn(rows.len(), |_| false) };
+        return Column {
+            data: Data::Integers(vec![0; rows.len()]),
+            valid: Validity::from_fn(rows.len(), |_| false),
+        };
     }
     let taken = pool.take(&rows);
     let valid = Validity::from_fn(rows.len(), |row| places[row] != NULL && taken.valid.get(row));

@@ -5,9 +5,7 @@
 
 use std::{rc::Rc, sync::Arc, time::Duration};
 
-use clickmill_columns::{
-    Column, EnricherInfo, MetricInfo, OperatorInfo, ParserInfo, Values,
-};
+use clickmill_columns::{Column, EnricherInfo, MetricInfo, OperatorInfo, ParserInfo, Values};
 use thiserror::Error;
 
 use crate::{
@@ -155,7 +153,11 @@ pub enum Extent {
 #[allow(async_fn_in_trait)]
 pub trait Parser {
     /// Begins at once, not when first polled, where the implementation has threads for it.
-    fn parse(&self, payloads: Arc<Values>, patient: bool) -> impl Future<Output = Result<Parsed, CallError>> + use<Self>;
+    fn parse(
+        &self,
+        payloads: Arc<Values>,
+        patient: bool,
+    ) -> impl Future<Output = Result<Parsed, CallError>> + use<Self>;
 }
 
 #[allow(async_fn_in_trait)]

@@ -181,10 +181,7 @@ pub(crate) fn reshape(column: &Column, shape: Shape) -> Column {
                 });
                 codes.push(code);
             }
-            Column {
-                data: Data::Coded { distinct: Arc::new(distinct), codes },
-                valid: column.valid.clone(),
-            }
+            Column { data: Data::Coded { distinct: Arc::new(distinct), codes }, valid: column.valid.clone() }
         }
     }
 }

@@ -36,7 +36,9 @@ pub const FORMAT: u32 = 1;
 pub enum MetaError {
     #[error("{0}")]
     Trouble(#[from] Trouble),
-    #[error("the store was written by a newer version (format {0}, this one knows {FORMAT}); use that version or another store")]
+    #[error(
+        "the store was written by a newer version (format {0}, this one knows {FORMAT}); use that version or another store"
+    )]
     Newer(u32),
     #[error("the store's own row is damaged: {0}; restore the store from a copy")]
     Damaged(String),

@@ -258,16 +258,14 @@ pub(crate) async fn read_block<E: Env>(
 }
 
 /// What it means that a block is not there: somebody else's commit dropped it, or the store lost it.
-fn missing<R: Row>(
-    task: TaskId,
-    block: &BlockRef,
-    now: Option<Result<R, crate::row::RowError>>,
-) -> Ended {
+fn missing<R: Row>(task: TaskId, block: &BlockRef, now: Option<Result<R, crate::row::RowError>>) -> Ended {
     match now {
-        Some(Ok(row)) if row.listed().iter().any(|listed| listed.name == block.name) => Ended::Failed(format!(
-            "the {} is missing although the row of {task} lists it; restore the store from a copy",
-            block.name
-        )),
+        Some(Ok(row)) if row.listed().iter().any(|listed| listed.name == block.name) => {
+            Ended::Failed(format!(
+                "the {} is missing although the row of {task} lists it; restore the store from a copy",
+                block.name
+            ))
+        }
         Some(Err(error)) => error.into(),
         _ => Ended::Fenced,
     }

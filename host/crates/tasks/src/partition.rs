@@ -263,13 +263,7 @@ where
     }
 
     /// After a failure: who is to blame, and back to the last commit.
-    async fn blame(
-        &mut self,
-        failure: Failure,
-        raw: &RawBatch,
-        from: usize,
-        to: usize,
-    ) -> Result<(), Ended> {
+    async fn blame(&mut self, failure: Failure, raw: &RawBatch, from: usize, to: usize) -> Result<(), Ended> {
         let (guilty, plugin, message) = match failure {
             Failure::Ended(ended) => return Err(ended),
             Failure::Row { row, plugin, message } => (Some(row as usize), plugin, message),
@@ -316,7 +310,10 @@ where
         match probe.advance(&mut batch, 0, 0, judge, true).await {
             Ok(_) => Ok(()),
             Err(Failure::Ended(ended)) => Err(ended),
-            Err(_) => Err(Ended::Plugin(format!("plugin `{}`: {message}; it fails without any record, too", plugin.0))),
+            Err(_) => Err(Ended::Plugin(format!(
+                "plugin `{}`: {message}; it fails without any record, too",
+                plugin.0
+            ))),
         }
     }
 
@@ -386,7 +383,10 @@ where
         Ok(())
     }
 
-    async fn write(&mut self, writing: impl Future<Output = Result<(), Ended>> + 'static) -> Result<(), Ended> {
+    async fn write(
+        &mut self,
+        writing: impl Future<Output = Result<(), Ended>> + 'static,
+    ) -> Result<(), Ended> {
         self.writes.push(Box::pin(writing));
         // One poll sends the request off; more than a few under way only wait for each other.
         if let Some(Some(written)) = self.writes.next().now_or_never() {
@@ -410,7 +410,11 @@ where
             Some(row) => raw.offsets[row] + 1,
             None => before.next,
         };
-        let next = if self.context.planted.is(Fault::Last) { last.map_or(next, |row| raw.offsets[row]) } else { next };
+        let next = if self.context.planted.is(Fault::Last) {
+            last.map_or(next, |row| raw.offsets[row])
+        } else {
+            next
+        };
         if let Some(log) = &raw.log {
             self.cut.log = Some(log.clone());
         }
@@ -419,9 +423,7 @@ where
         }
         self.cut.position = Some(crate::row::Position {
             next,
-            last: last
-                .map(|row| (raw.offsets[row], fingerprint(raw.payloads.get(row))))
-                .or(before.last),
+            last: last.map(|row| (raw.offsets[row], fingerprint(raw.payloads.get(row)))).or(before.last),
             mark: last.and_then(|row| raw.marks.get(row).copied()).unwrap_or(before.mark),
             ..before
         });

@@ -21,11 +21,15 @@ pub struct RollupSpec {
 
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum PlanError {
-    #[error("plugin `{plugin}` needs the column `{column}`, which nothing before it makes; there are: {there}")]
+    #[error(
+        "plugin `{plugin}` needs the column `{column}`, which nothing before it makes; there are: {there}"
+    )]
     NoColumn { plugin: String, column: String, there: String },
     #[error("plugin `{plugin}` wants the column `{column}` {wanted}, but it is {kind:?}")]
     NotText { plugin: String, column: String, wanted: &'static str, kind: Kind },
-    #[error("metric `{metric}` counts what operator `{operator}` derives, but there is no operator of that name; there are: {there}")]
+    #[error(
+        "metric `{metric}` counts what operator `{operator}` derives, but there is no operator of that name; there are: {there}"
+    )]
     NoOperator { metric: String, operator: String, there: String },
     #[error("rollup `{rollup}` groups by `{column}`, which nothing makes; there are: {there}")]
     NoGroupColumn { rollup: String, column: String, there: String },
@@ -424,11 +428,7 @@ impl Builder {
         };
         ids.sort_by_key(|&id| first_maker(id));
         for id in ids {
-            stored.push(PlanStored {
-                field: self.columns[id].field.clone(),
-                column: id,
-                unless_equal: None,
-            });
+            stored.push(PlanStored { field: self.columns[id].field.clone(), column: id, unless_equal: None });
             let (_, original) = first_maker(id);
             if original != id {
                 let mut field = Field::clone(&self.columns[original].field);

@@ -18,9 +18,8 @@ pub struct Rows {
 impl Rows {
     /// Every commit of every partition is merged by each of the `shards`, and the index has acknowledged every document.
     pub fn answered(&self, shards: u32) -> bool {
-        (0..shards).all(|shard| {
-            self.shards.get(&shard).is_some_and(|row| self.merged(shard, row) && indexed(row))
-        })
+        (0..shards)
+            .all(|shard| self.shards.get(&shard).is_some_and(|row| self.merged(shard, row) && indexed(row)))
     }
 
     fn merged(&self, shard: u32, row: &ShardRow) -> bool {

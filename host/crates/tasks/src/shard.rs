@@ -68,7 +68,8 @@ impl<E: Env + 'static> Shard<E> {
     pub async fn take_over(context: Rc<Context<E>>, shard: u32) -> Result<Shard<E>, Ended> {
         let inbox = context.exchange.open(shard);
         let buckets = context.bounds.buckets;
-        let owner = Owner::take_over(context.clone(), TaskId::Shard(shard), |row| begin(row, buckets)).await?;
+        let owner =
+            Owner::take_over(context.clone(), TaskId::Shard(shard), |row| begin(row, buckets)).await?;
         Progress::add(&context.progress.take_overs, 1);
         let mut work = ShardWork::new(context.clone(), shard, &owner.row)?;
         work.load(&owner).await?;
@@ -127,7 +128,8 @@ impl<E: Env + 'static> Shard<E> {
     }
 
     fn has_news(&self, leaving: bool) -> bool {
-        let settled = leaving || self.work.waiting() == 0 || self.since_commit() >= self.context.bounds.interval;
+        let settled =
+            leaving || self.work.waiting() == 0 || self.since_commit() >= self.context.bounds.interval;
         let (row, merged) = (&self.owner.row, &self.merged.merged);
         let failed = !row.failed.is_empty() && self.work.failed().is_empty();
         self.touched != 0 || *merged != row.merged || (self.acknowledged > 0 && settled) || failed
@@ -230,7 +232,8 @@ impl<E: Env + 'static> Shard<E> {
             later(task, row.outbox.last().map_or(0, |outgoing| outgoing.epoch), context.epoch)?;
             let mut whole = true;
             for outgoing in &row.outbox {
-                let Some((_, previous)) = outgoing.shards.iter().find(|(shard, _)| *shard == self.shard) else {
+                let Some((_, previous)) = outgoing.shards.iter().find(|(shard, _)| *shard == self.shard)
+                else {
                     continue;
                 };
                 if outgoing.commit <= self.position(partition) {
@@ -390,7 +393,12 @@ impl<E: Env + 'static> Shard<E> {
         Ok(())
     }
 
-    async fn evaluate(&mut self, rollup: usize, window: usize, slots: &[u32]) -> Result<DocumentBatch, Ended> {
+    async fn evaluate(
+        &mut self,
+        rollup: usize,
+        window: usize,
+        slots: &[u32],
+    ) -> Result<DocumentBatch, Ended> {
         let context = self.context.clone();
         let plan = &context.plan.rollups[rollup];
         let RollupWork { tuples, windows } = &mut self.work.rollups[rollup];

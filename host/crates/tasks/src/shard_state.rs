@@ -246,7 +246,11 @@ impl<E: Env> ShardWork<E> {
     }
 
     /// Puts groups whose windows lie wholly before `horizon`, and whose documents the index has, into cells of their own.
-    pub async fn freeze(&mut self, horizon: i64, commit: u64) -> Result<(Vec<GroupSlots>, BucketSet, i64), Ended> {
+    pub async fn freeze(
+        &mut self,
+        horizon: i64,
+        commit: u64,
+    ) -> Result<(Vec<GroupSlots>, BucketSet, i64), Ended> {
         let (context, buckets) = self.bounds();
         let (mut frozen, mut touched, mut cold) = (Vec::new(), 0, self.cold);
         if !self.thawed.is_empty() {
@@ -327,8 +331,7 @@ impl<E: Env> ShardWork<E> {
         let plan = self.context.plan.clone();
         let RollupWork { tuples, windows } = &mut self.rollups[rollup];
         let work = &mut windows[window];
-        let mut saved =
-            GroupSlots { rollup: rollup as u32, window: window as u32, ..GroupSlots::default() };
+        let mut saved = GroupSlots { rollup: rollup as u32, window: window as u32, ..GroupSlots::default() };
         let mut last = None;
         for &slot in slots {
             let Some(group) = work.groups.get(slot) else { continue };
@@ -429,7 +432,8 @@ impl<E: Env> ShardWork<E> {
                     let indexed = row.indexed.get(tuples.bucket(group.tuple, buckets)).copied().unwrap_or(0);
                     let info = &mut window.infos[slot as usize];
                     info.sent = 0;
-                    info.waiting = if info.changed > indexed || indexed == 0 || all { info.changed.max(1) } else { 0 };
+                    info.waiting =
+                        if info.changed > indexed || indexed == 0 || all { info.changed.max(1) } else { 0 };
                     if info.waiting > 0 {
                         window.waiting.push(slot);
                     }

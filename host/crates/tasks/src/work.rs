@@ -26,9 +26,17 @@ use crate::{
 /// Why a batch could not be worked on. The working copy is void.
 pub(crate) enum Failure {
     /// A plugin (by name and digest) cannot take this row of the batch.
-    Row { row: u32, plugin: (String, String), message: String },
+    Row {
+        row: u32,
+        plugin: (String, String),
+        message: String,
+    },
     /// A plugin failed in a call with these rows.
-    Call { plugin: (String, String), message: String, timed_out: bool },
+    Call {
+        plugin: (String, String),
+        message: String,
+        timed_out: bool,
+    },
     Ended(Ended),
 }
 
@@ -102,7 +110,8 @@ impl<E: Env> Work<E> {
                 let mut metrics = Vec::new();
                 for &metric in &rollup.metrics {
                     let made = plugins.metric(metric);
-                    metrics.push((metric, made.map_err(|error| blameless(&plan.metrics[metric].name, error))?));
+                    metrics
+                        .push((metric, made.map_err(|error| blameless(&plan.metrics[metric].name, error))?));
                 }
                 let size = rollup.windows[windows[0]].1;
                 fresh.push(Fresh { rollup: number, chain, size, groups: Groups::default(), metrics });
@@ -168,13 +177,7 @@ impl<E: Env> Work<E> {
         Ok(Worked { events, judge, unusable })
     }
 
-    fn frame(
-        &mut self,
-        plan: &Plan,
-        batch: &mut ParsedBatch,
-        judge: &Judge,
-        whole: bool,
-    ) -> Frame {
+    fn frame(&mut self, plan: &Plan, batch: &mut ParsedBatch, judge: &Judge, whole: bool) -> Frame {
         let rows = batch.raw.offsets.len();
         let mut columns = vec![FrameColumn::default(); plan.columns.len()];
         for (id, column) in columns.iter_mut().enumerate().take(plan.parsed) {
@@ -200,11 +203,8 @@ impl<E: Env> Work<E> {
         times: &[i64],
     ) -> Result<(Vec<u64>, Vec<u32>), Ended> {
         let (mut origins, mut numbers) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
-        let columns: Vec<&[u32]> = plan
-            .group
-            .iter()
-            .map(|&id| frame.columns[id].codes.as_deref().unwrap_or_default())
-            .collect();
+        let columns: Vec<&[u32]> =
+            plan.group.iter().map(|&id| frame.columns[id].codes.as_deref().unwrap_or_default()).collect();
         let mut tuple = vec![NULL; columns.len()];
         for &row in rows {
             for (place, codes) in tuple.iter_mut().zip(&columns) {
@@ -340,7 +340,9 @@ impl<E: Env> Work<E> {
                     let answer = fresh.metrics[place].1.update(&inputs, slots, patient).await;
                     // Which record a derived row came from is not known here.
                     answer.map_err(|error| match error {
-                        CallError::Row(row, message) => CallError::Call(format!("derived row {row}: {message}")),
+                        CallError::Row(row, message) => {
+                            CallError::Call(format!("derived row {row}: {message}"))
+                        }
                         other => other,
                     })
                 }
@@ -490,4 +492,3 @@ fn failure(name: &str, digest: &str, error: CallError, rows: &[u32]) -> Failure 
         CallError::Call(message) => Failure::Call { plugin, message, timed_out: false },
     }
 }
-
