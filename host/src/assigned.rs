@@ -49,6 +49,11 @@ impl Assigned {
         }
     }
 
+    /// Whether all partitions are this host's, whatever others do.
+    pub fn is_alone(&self) -> bool {
+        self.changes.is_none()
+    }
+
     /// Partitions of a topic start when the group assigns them.
     pub fn start(&mut self, host: &mut Host) -> Result<(), Error> {
         if self.changes.is_some() {

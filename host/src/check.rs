@@ -14,7 +14,7 @@ use clickmill_tasks::{
 use crate::{
     ConfigArg,
     error::Error,
-    load,
+    load, run,
     world::{AnyIndex, AnySource, Shared},
 };
 
@@ -63,6 +63,9 @@ async fn services(config: &Arc<Config>, pipeline: &load::Pipeline) -> Result<(),
     match &known {
         Some(known) => println!("store     there, made for {}, {} shards", known.source, known.shards),
         None => println!("store     there, empty"),
+    }
+    if known.is_some() {
+        run::open_meta(config, &shared, &env).await?;
     }
     if let Store::Embedded { path } = &config.store {
         println!("          in {}", path.display());

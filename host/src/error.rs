@@ -67,7 +67,8 @@ impl Error {
             | Error::Settings(_)
             | Error::Plugins(_)
             | Error::Plan(_)
-            | Error::Changed(_) => ExitCode::from(2),
+            | Error::Changed(_)
+            | Error::Meta(MetaError::Other { .. }) => ExitCode::from(2),
             _ => ExitCode::FAILURE,
         }
     }

@@ -40,12 +40,11 @@ pub fn equal(text: &str) -> Result<(String, String), String> {
 pub fn events(args: Args) -> Result<ExitCode, Error> {
     let config = load::settings(&args.config.config)?;
     let mut printer = Printer::new(args.format);
-    let (mut found, mut failed) = (0u64, None);
+    let (mut found, mut failed, mut any) = (0u64, None, false);
+    let mut unknown: Vec<&String> = args.r#where.iter().map(|(column, _)| column).collect();
     reading::events(&config, |event| {
-        if let Some(mistake) = unknown(&args, &event) {
-            failed = Some(mistake);
-            return ControlFlow::Break(());
-        }
+        unknown.retain(|column| event.cells.iter().all(|(name, _)| **name != **column));
+        any = true;
         if !wanted(&args, &event) {
             return ControlFlow::Continue(());
         }
@@ -64,20 +63,16 @@ pub fn events(args: Args) -> Result<ExitCode, Error> {
     if let Some(error) = failed {
         return Err(error);
     }
+    // A column that no event has is a mistake, not an empty answer.
+    if let (true, Some(column)) = (any, unknown.first()) {
+        return Err(Error::Usage(format!("no column `{column}`; `check` shows those that are stored")));
+    }
     if args.count {
         println!("{found}");
     } else {
         printer.finish()?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// A column that events do not have is a mistake, not an empty answer. Each event has all columns.
-fn unknown(args: &Args, event: &StoredEvent) -> Option<Error> {
-    let there = |column: &str| event.cells.iter().any(|(name, _)| **name == *column);
-    let (column, _) = args.r#where.iter().find(|(column, _)| !there(column))?;
-    let names: Vec<&str> = event.cells.iter().map(|(name, _)| &**name).collect();
-    Some(Error::Usage(format!("no column `{column}`; there are: {}", names.join(", "))))
 }
 
 fn wanted(args: &Args, event: &StoredEvent) -> bool {

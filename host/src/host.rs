@@ -114,6 +114,15 @@ impl Host {
         }
     }
 
+    pub fn leave_partitions(&mut self) {
+        let partitions = self.running.iter().filter(|(task, _)| matches!(task, TaskId::Partition(_)));
+        partitions.for_each(|(_, leave)| leave.store(true, Ordering::SeqCst));
+    }
+
+    pub fn runs_partitions(&self) -> bool {
+        self.running.keys().any(|task| matches!(task, TaskId::Partition(_)))
+    }
+
     /// The next task that ends, and how.
     pub async fn next_end(&mut self) -> Option<End> {
         let end = self.ended.recv().await?;

@@ -12,7 +12,7 @@ use clickmill_embedded::Written;
 use clickmill_kafka::Partition;
 use clickmill_settings::{Config, Source, Store};
 use clickmill_tasks::{
-    Bounds, Exchange, Progress,
+    Bounds, Ended, Exchange, Progress,
     env::{Source as _, Store as _},
     meta::{self, Meta},
     name::{PartitionId, TaskId},
@@ -145,7 +145,7 @@ async fn work(
 }
 
 /// The store's own row, made where there is none.
-async fn open_meta(config: &Config, shared: &Shared, env: &World) -> Result<Meta, Error> {
+pub async fn open_meta(config: &Config, shared: &Shared, env: &World) -> Result<Meta, Error> {
     let (source, group) = load::source_name(config);
     let beginnings = match &shared.source {
         AnySource::Kafka(source) => source.start_offsets().await?.into_iter().collect(),
@@ -200,6 +200,7 @@ async fn wait(
 ) -> Result<(), Error> {
     let mut signals = Signals::new()?;
     let mut idle_since: Option<Instant> = None;
+    let mut failed: Option<Failed> = None;
     let follows = matches!(&shared.config.source, Source::Files(files) if files.follow);
     let kafka = matches!(&shared.source, AnySource::Kafka(_));
     let mut tick = tokio::time::interval(if kafka || follows { SLOW_TICK } else { TICK });
@@ -215,10 +216,21 @@ async fn wait(
                 }
                 Some((_, Ok(()))) => work.settle(host).await?,
                 None => {}
-                Some((_, Err(ended))) => return Err(ended.into()),
+                Some((TaskId::Partition(_), Err(ended))) if failed.is_none() && work.is_alone() => {
+                    host.leave_partitions();
+                    failed = Some(Failed { ended, until: Instant::now() + GRACE });
+                }
+                Some((_, Err(ended))) => return Err(failed.map_or(ended, |first| first.ended).into()),
             },
             change = work.next_change() => work.change(host, change).await?,
             _ = tick.tick() => {
+                if let Some(first) = &failed {
+                    let rows = rows(&shared.store).await?;
+                    if Instant::now() > first.until || (!host.runs_partitions() && rows.answered(meta.shards)) {
+                        return Err(first.ended.clone().into());
+                    }
+                    continue;
+                }
                 if follows {
                     work.start_found(host)?;
                 }
@@ -245,6 +257,15 @@ async fn wait(
         }
     }
 }
+
+/// A partition of files or made-up traffic that cannot go on. What it and the others have committed still becomes part of the
+/// answer, if the index takes it within some time.
+struct Failed {
+    ended: Ended,
+    until: Instant,
+}
+
+const GRACE: Duration = Duration::from_secs(10);
 
 /// How often it is asked whether all is done: at the end of input soon, on a cluster at leisure.
 const TICK: Duration = Duration::from_millis(10);

@@ -91,7 +91,7 @@ pub fn print(config: &Config, progress: &Progress, own: &Own, rows: &Rows) -> Re
         total.skipped
     );
     let earlier =
-        if total.records == own.records { String::new() } else { format!(" of {} now", own.records) };
-    println!("{:.1} s{earlier}, {:.0} events/s", own.elapsed.as_secs_f64(), own.rate());
+        if total.records == own.records { String::new() } else { format!("{} records now: ", own.records) };
+    println!("{earlier}{:.1} s, {:.0} events/s", own.elapsed.as_secs_f64(), own.rate());
     Ok(())
 }

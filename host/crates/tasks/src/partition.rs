@@ -61,6 +61,8 @@ pub(crate) struct Partition<E: Env> {
     reader: <E::Source as Source>::Reader,
     ahead: VecDeque<Parsing>,
     source_ended: bool,
+    /// Why the source gives no more; what it gave before that counts.
+    source_failed: Option<String>,
     cut: Cut,
     cut_at: Duration,
     looked_at: Duration,
@@ -105,6 +107,7 @@ where
             reader,
             ahead: VecDeque::new(),
             source_ended: false,
+            source_failed: None,
             cut: Cut::default(),
             cut_at: now,
             looked_at: now,
@@ -140,7 +143,11 @@ where
                         self.commit(false).await?;
                     }
                 }
-                None if self.source_ended => return self.finish(true).await,
+                None if self.source_ended => {
+                    let Some(text) = self.source_failed.take() else { return self.finish(true).await };
+                    self.finish(false).await?;
+                    return Err(Ended::Failed(text));
+                }
                 None => self.idle().await?,
             }
         }
@@ -152,7 +159,14 @@ where
                 true => self.until_due(),
                 false => Duration::ZERO,
             };
-            match next(&self.context, &mut self.reader, wait).await? {
+            let fetched = match next(&self.context, &mut self.reader, wait).await {
+                Err(Ended::Failed(text)) => {
+                    self.source_failed = Some(text);
+                    Fetched::End
+                }
+                fetched => fetched?,
+            };
+            match fetched {
                 Fetched::Batch(raw) => {
                     Progress::add(&self.context.progress.read, raw.offsets.len() as u64);
                     Progress::add(&self.context.progress.bytes, raw.payloads.bytes().len() as u64);
@@ -325,6 +339,7 @@ where
         self.owner.give_up().await?;
         self.ahead.clear();
         self.source_ended = false;
+        self.source_failed = None;
         self.cut = Cut::default();
         self.work = Work::new(self.context.clone(), self.id, &self.owner.row)?;
         partition_state::load(&mut self.work, &self.owner).await?;
