@@ -65,12 +65,7 @@ impl Assigned {
 
     /// Partitions of files and of generated traffic that do not run yet; followed files may become more.
     pub fn start_found(&mut self, host: &mut Host) -> Result<(), Error> {
-        let found = match &self.shared.source {
-            AnySource::Files(source) => source.partitions()?,
-            AnySource::Generate(source) => source.partitions(),
-            AnySource::Kafka(_) => Vec::new(),
-        };
-        for partition in found {
+        for partition in self.shared.ready_partitions()? {
             if self.started.insert(partition) {
                 host.start_partition(self.id(partition), 0, true)?;
             }

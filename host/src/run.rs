@@ -17,7 +17,7 @@ use clickmill_tasks::{
     meta::{self, Meta},
     name::{PartitionId, TaskId},
     quiet::Rows,
-    row::{PartitionRow, Row, ShardRow},
+    row::{PartitionRow, Position, Row, ShardRow},
 };
 
 use crate::{
@@ -166,6 +166,12 @@ pub async fn open_meta(config: &Config, shared: &Shared, env: &World) -> Result<
         beginnings,
         definition: serde_json::to_value(&definition).unwrap_or_default(),
     };
+    if shared.store.read_row(TaskId::Meta).await?.is_none() {
+        // A store is bound to its source: one that cannot be read must not be it.
+        for partition in shared.ready_partitions()?.into_iter().take(1) {
+            shared.source.open(PartitionId { partition, log: 0 }, &Position::default()).await?;
+        }
+    }
     let meta = meta::open(env, &new).await?;
     let known: clickmill_settings::Definition = serde_json::from_value(meta.definition.clone())
         .map_err(|error| Error::Other(format!("the store's definition is damaged: {error}")))?;

