@@ -20,8 +20,14 @@ fn bad() -> Vec<(&'static str, Vec<u8>)> {
         ("invalid-json", b"{\"user_id\":".to_vec()),
         ("not-an-object", b"[{}]".to_vec()),
         ("missing-field", b"{\"user_id\":\"u\",\"timestamp\":1772359200000}".to_vec()),
-        ("invalid-field", b"{\"user_id\":[],\"timestamp\":1772359200000,\"url\":\"https://example.com/\"}".to_vec()),
-        ("invalid-timestamp", b"{\"user_id\":\"u\",\"timestamp\":\"x\",\"url\":\"https://example.com/\"}".to_vec()),
+        (
+            "invalid-field",
+            b"{\"user_id\":[],\"timestamp\":1772359200000,\"url\":\"https://example.com/\"}".to_vec(),
+        ),
+        (
+            "invalid-timestamp",
+            b"{\"user_id\":\"u\",\"timestamp\":\"x\",\"url\":\"https://example.com/\"}".to_vec(),
+        ),
         ("invalid-url", b"{\"user_id\":\"u\",\"timestamp\":1772359200000,\"url\":\"x\"}".to_vec()),
     ]
 }
@@ -51,13 +57,19 @@ fn every_reason_in_a_mix_and_alone() {
             assert_eq!(reasons.len(), bad.len());
         }
         let counted = ndjson(&folder.ok(&["dead-letters", "--count", "--format", "ndjson"]));
-        let counted: BTreeMap<&str, u64> =
-            counted.iter().map(|row| (row["reason"].as_str().unwrap(), row["count"].as_u64().unwrap())).collect();
+        let counted: BTreeMap<&str, u64> = counted
+            .iter()
+            .map(|row| (row["reason"].as_str().unwrap(), row["count"].as_u64().unwrap()))
+            .collect();
         assert_eq!(counted, reasons);
-        let clicks = documents(&folder.ok(&["query", "--window", "1d", "--format", "ndjson", "--limit", "0"]));
+        let clicks =
+            documents(&folder.ok(&["query", "--window", "1d", "--format", "ndjson", "--limit", "0"]));
         assert_eq!(clicks.values().map(|document| document.clicks as u64).sum::<u64>(), good);
         let printed = folder.ok(&["run"]);
-        assert!(printed.contains(&format!("400 records = {good} events + {} dead letters + 0 skipped", 400 - good)));
+        assert!(
+            printed
+                .contains(&format!("400 records = {good} events + {} dead letters + 0 skipped", 400 - good))
+        );
     }
 }
 
@@ -65,8 +77,10 @@ fn every_reason_in_a_mix_and_alone() {
 #[test]
 fn too_late_in_followed_files() {
     let folder = Folder::new("late");
-    folder.write("clickmill.toml", format!("{}[state]\nretention = \"1h\"\n", SETTINGS.replace("data/*", "a")));
-    let event = |time: i64| format!("{{\"user_id\":\"u\",\"timestamp\":{time},\"url\":\"https://example.com/\"}}\n");
+    folder
+        .write("clickmill.toml", format!("{}[state]\nretention = \"1h\"\n", SETTINGS.replace("data/*", "a")));
+    let event =
+        |time: i64| format!("{{\"user_id\":\"u\",\"timestamp\":{time},\"url\":\"https://example.com/\"}}\n");
     let base = 1_772_359_200_000;
     let mut lines = event(base - 100_000_000);
     (0..99).for_each(|number| lines += &event(base + number));
@@ -80,8 +94,10 @@ fn too_late_in_followed_files() {
     folder.write("a", &lines);
     let last = summary(&folder.ok(&["run", "--follow", "--until-idle", "500ms", "--summary", "json"]));
     let letters = ndjson(&folder.ok(&["dead-letters", "--format", "ndjson"]));
-    let shown: Vec<_> =
-        letters.iter().map(|letter| (letter["offset"].as_i64().unwrap(), letter["reason"].as_str().unwrap())).collect();
+    let shown: Vec<_> = letters
+        .iter()
+        .map(|letter| (letter["offset"].as_i64().unwrap(), letter["reason"].as_str().unwrap()))
+        .collect();
     assert_eq!(shown, [(101, "too-late"), (104, "too-late")]);
     assert_eq!((&last["records"], &last["dead_letters"]), (&105.into(), &2.into()));
 }

@@ -184,7 +184,8 @@ fn plugins_that_are_none() {
 
 /// Where the host's build script builds its components.
 fn components() -> &'static Path {
-    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/components/wasm32-wasip2/component"));
+    let path =
+        Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/components/wasm32-wasip2/component"));
     assert!(path.exists(), "{} is missing", path.display());
     path
 }

@@ -18,7 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 fn a_store_that_another_host_uses() {
     let folder = folder("used");
     folder.write("data/a", EVENT);
-    let mut other = folder.command(&["run", "--follow"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut other =
+        folder.command(&["run", "--follow"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     await_that(|| String::from_utf8_lossy(&folder.run(&["events", "--count"]).stdout).trim() == "1");
     let message = format!(
         "error: the store ./store is in use by another clickmill (process {}); stop it, or use another store",
@@ -64,7 +65,12 @@ fn what_is_no_store() {
         fails(&folder, &[command], 1, "error: there is no store at ./store");
     }
     folder.write("store", "a file");
-    fails(&folder, &["run"], 1, "error: cannot make the folder ./store/events/replaced: Not a directory (os error 20)");
+    fails(
+        &folder,
+        &["run"],
+        1,
+        "error: cannot make the folder ./store/events/replaced: Not a directory (os error 20)",
+    );
     fs::remove_file(folder.path().join("store")).unwrap();
     fs::create_dir(folder.path().join("store")).unwrap();
     folder.write("store/store.sqlite", "this is no database, whatever its name says");
@@ -123,7 +129,8 @@ fn full_disk(folder: &Folder) {
         SIZE - (2 << 20)
     );
     let mut host = unshared(folder, &script).spawn().unwrap();
-    let inside = PathBuf::from(format!("/proc/{}/root", host.id())).join(folder.path().strip_prefix("/").unwrap());
+    let inside =
+        PathBuf::from(format!("/proc/{}/root", host.id())).join(folder.path().strip_prefix("/").unwrap());
     let mut errors = BufReader::new(host.stderr.take().unwrap());
     let mut error = String::new();
     while !error.contains("free some space, and it goes on; trying again\n") {
@@ -144,7 +151,8 @@ fn full_files(folder: &Folder) {
     let script = "trap '' XFSZ; ulimit -f 1000; exec \"$0\" run --summary json";
     let mut command = Command::new("sh");
     command.args(["-c", script]).arg(clickmill().get_program()).current_dir(folder.path());
-    let mut host = command.env("NO_COLOR", "1").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut host =
+        command.env("NO_COLOR", "1").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     std::thread::sleep(Duration::from_secs(5));
     assert!(host.try_wait().unwrap().is_none(), "it has ended");
     assert!(Command::new("kill").args(["-TERM", &host.id().to_string()]).status().unwrap().success());

@@ -351,14 +351,14 @@ fn small_files_are_merged_beside_readers() {
     let folder = TempDir::new().unwrap();
     let store = EmbeddedStore::open(folder.path()).unwrap();
     let mut old: Option<Vec<u8>> = None;
-    for commit in 0..40 {
+    for commit in 0..80 {
         let first = commit * 10;
         put(&store, events(1, &(first..first + 10).collect::<Vec<_>>()));
         let new = row(1, commit as u64 + 1, first + 10, &[(1, 0)]);
         assert!(swap(&store, old.as_deref(), &new));
         old = Some(new);
     }
-    let all: Vec<i64> = (0..400).collect();
+    let all: Vec<i64> = (0..800).collect();
     let reader = StoreReader::open(folder.path()).unwrap();
     let mut seen = Vec::new();
     let each = |event: StoredEvent| {
@@ -371,7 +371,7 @@ fn small_files_are_merged_beside_readers() {
     };
     reader.events(each).unwrap();
     assert_eq!(seen, all);
-    assert!(parquet_files(&folder.path().join("events")) < 20);
+    assert!(parquet_files(&folder.path().join("events")) < 40);
     assert_eq!(offsets(folder.path()), all);
 }
 
@@ -428,7 +428,7 @@ fn the_newest_version_of_a_document_wins() {
     offer(&index, documents("1h", 3_600_000, 10, &[0], 50));
     // Late, and older: it must not win.
     offer(&index, documents("1m", 60_000, 9, &minutes, 7));
-    for version in 11..60 {
+    for version in 11..110 {
         offer(&index, documents("1m", 60_000, version, &minutes[..2], version));
     }
     let check = || {
@@ -438,9 +438,9 @@ fn the_newest_version_of_a_document_wins() {
         let all = found(folder.path(), &minute);
         assert_eq!(all.len(), 50);
         let clicks: Vec<Value> = all.iter().map(|document| document.fields[0].1.clone()).collect();
-        assert_eq!(clicks[..3], [Value::Unsigned(59), Value::Unsigned(59), Value::Unsigned(1)]);
+        assert_eq!(clicks[..3], [Value::Unsigned(109), Value::Unsigned(109), Value::Unsigned(1)]);
         let first = &all[0];
-        assert_eq!((first.version, first.window_millis, &*first.rollup), (59, 60_000, "url-country"));
+        assert_eq!((first.version, first.window_millis, &*first.rollup), (109, 60_000, "url-country"));
         assert_eq!(
             first.by,
             [("url".into(), Some("https://x/0".to_owned())), ("country".into(), Some("DE".to_owned()))]
@@ -459,7 +459,7 @@ fn the_newest_version_of_a_document_wins() {
     check();
     store.merge();
     let files = parquet_files(&folder.path().join("documents"));
-    assert!(files < 32, "{files} files after 52 offers");
+    assert!(files < 64, "{files} files after 102 offers");
     check();
     drop((store, index));
     let _store = EmbeddedStore::open(folder.path()).unwrap();
