@@ -45,7 +45,7 @@ pub fn fails(folder: &Folder, arguments: &[&str], code: i32, message: &str) {
     assert_eq!(output.status.code(), Some(code), "{arguments:?}");
 }
 
-/// The command that would lose or repair something says the same a second time, and nothing is stored anew.
+/// Events that are stored.
 pub fn stored(folder: &Folder) -> u64 {
     folder.ok(&["events", "--count"]).trim().parse().unwrap()
 }

@@ -84,18 +84,24 @@ pub fn create(path: &Path) -> Result<Connection, Trouble> {
 /// Opens the database for reading, beside whoever writes it.
 pub fn open(path: &Path) -> Result<Connection, Trouble> {
     if !path.exists() {
-        return Err(Trouble::Final(format!(
-            "there is no store at {}",
-            path.parent().unwrap_or(path).display()
-        )));
+        return Err(absent(path));
     }
     let opened = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).and_then(|connection| {
         connection.busy_timeout(Duration::from_secs(10))?;
         Ok(connection)
     });
     let connection = opened.map_err(|error| trouble(path, &error))?;
+    // A host may be about to make it.
+    let empty = connection.query_row("select count(*) = 0 from sqlite_schema", [], |row| row.get(0));
+    if empty.map_err(|error| trouble(path, &error))? {
+        return Err(absent(path));
+    }
     check(path, &connection)?;
     Ok(connection)
+}
+
+fn absent(path: &Path) -> Trouble {
+    Trouble::Final(format!("there is no store at {}", path.parent().unwrap_or(path).display()))
 }
 
 fn check(path: &Path, connection: &Connection) -> Result<(), Trouble> {
