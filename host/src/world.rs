@@ -283,7 +283,7 @@ impl Store for AnyStore {
         store!(self, store => store.delete_parts(names).await)
     }
 
-    async fn put_events(&self, batch: Rc<EventBatch>) -> Result<(), Trouble> {
+    async fn put_events(&self, batch: Arc<EventBatch>) -> Result<(), Trouble> {
         store!(self, store => store.put_events(batch).await)
     }
 

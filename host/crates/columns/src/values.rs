@@ -47,6 +47,11 @@ impl Values {
         &self.bytes[start..self.ends[row] as usize]
     }
 
+    /// The byte where a value begins; 0 where there is no such value.
+    pub fn start(&self, row: usize) -> usize {
+        row.checked_sub(1).and_then(|before| self.ends.get(before)).map_or(0, |&end| end as usize)
+    }
+
     pub fn len(&self) -> usize {
         self.ends.len()
     }

@@ -5,7 +5,6 @@ use std::{
     fs,
     io::{BufWriter, Write},
     path::PathBuf,
-    rc::Rc,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -160,7 +159,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let begun = now();
     read(&mut |batch| {
         let (records, next) = (batch.offsets.len(), batch.next);
-        let put = block_on(store.put_events(Rc::new(event_batch(&batch, &mut urls))));
+        let put = block_on(store.put_events(Arc::new(event_batch(&batch, &mut urls))));
         since += records;
         commit += 1;
         let mut swapped = Ok(true);

@@ -127,7 +127,7 @@ fn swap(store: &EmbeddedStore, old: Option<&[u8]>, new: &[u8]) -> bool {
 }
 
 fn put(store: &EmbeddedStore, batch: EventBatch) {
-    block_on(store.put_events(Rc::new(batch))).unwrap();
+    block_on(store.put_events(Arc::new(batch))).unwrap();
 }
 
 fn put_letters(store: &EmbeddedStore, letters: Vec<DeadLetter>) {

@@ -166,7 +166,7 @@ impl Store for HbaseStore {
         self.send("deleting blocks", &self.tables.state, timestamp(newest)?, rows).await
     }
 
-    async fn put_events(&self, batch: Rc<EventBatch>) -> Result<(), Trouble> {
+    async fn put_events(&self, batch: Arc<EventBatch>) -> Result<(), Trouble> {
         let column =
             |field: &clickmill_columns::Field| format!("{}:{}", field.family.name(), field.name).into_bytes();
         let names: Vec<Vec<u8>> = batch.columns.iter().map(|stored| column(&stored.field)).collect();

@@ -53,7 +53,7 @@ fn fields() -> [Arc<Field>; 3] {
 }
 
 /// Events whose user agent names the fence; every second one has no country.
-fn events(fence: u64, offsets: impl Iterator<Item = i64>) -> Rc<EventBatch> {
+fn events(fence: u64, offsets: impl Iterator<Item = i64>) -> Arc<EventBatch> {
     let offsets: Vec<i64> = offsets.collect();
     let rows = offsets.len();
     let agent: Values = std::iter::repeat_n(format!("agent {fence}").as_bytes(), rows).collect();
@@ -65,7 +65,7 @@ fn events(fence: u64, offsets: impl Iterator<Item = i64>) -> Rc<EventBatch> {
         Column::new(Data::Text(agent)),
     ];
     let columns = fields().into_iter().zip(columns).map(|(field, column)| StoredColumn { field, column });
-    Rc::new(EventBatch {
+    Arc::new(EventBatch {
         partition: P,
         fence,
         rows: (0..rows as u32).collect(),

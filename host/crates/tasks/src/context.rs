@@ -84,7 +84,7 @@ impl Default for Bounds {
             interval: Duration::from_secs(1),
             commit_bytes: 256 << 20,
             commit_records: 1_000_000,
-            ahead: 4,
+            ahead: 8,
             buckets: crate::row::BUCKETS,
             outbox: crate::row::OUTBOX,
             changes: crate::row::CHANGES,

@@ -81,7 +81,7 @@ pub trait Store {
     async fn delete_parts(&self, names: &[PartName]) -> Result<(), Trouble>;
 
     /// Event rows with the key (partition, offset) and the timestamp `batch.fence`.
-    async fn put_events(&self, batch: Rc<EventBatch>) -> Result<(), Trouble>;
+    async fn put_events(&self, batch: Arc<EventBatch>) -> Result<(), Trouble>;
     /// Dead letters with the key (partition, offset) and the timestamp `fence`; each also deletes the event row that this
     /// fence may have put.
     async fn put_dead_letters(&self, letters: Rc<[DeadLetter]>) -> Result<(), Trouble>;

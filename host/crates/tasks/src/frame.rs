@@ -9,7 +9,7 @@ use hashbrown::HashTable;
 use crate::plan::{ColumnId, Plan, PlanInput};
 
 /// The code of a null.
-pub(crate) const NULL: u32 = u32::MAX;
+pub(crate) const NULL: u32 = Dictionary::NONE;
 
 /// One column of the batch; which of the two there is follows from the plan.
 #[derive(Clone, Default)]
@@ -51,14 +51,9 @@ impl Dictionaries {
     }
 
     /// Numbers the text of the rows that are alive; the others get [`NULL`].
-    pub fn intern(&mut self, id: ColumnId, column: &Column, alive: impl Fn(usize) -> bool) -> Vec<u32> {
-        let dictionary = &mut self.columns[id];
-        let mut codes = Vec::with_capacity(column.rows());
-        for row in 0..column.rows() {
-            let text = if alive(row) { column.text(row) } else { None };
-            codes.push(text.map_or(NULL, |text| dictionary.intern(text)));
-        }
-        codes
+    pub fn intern(&mut self, id: ColumnId, column: &Column, alive: impl Fn(usize) -> bool + Copy) -> Vec<u32> {
+        let texts = (0..column.rows()).map(|row| if alive(row) { column.text(row) } else { None });
+        self.columns[id].intern_all(texts)
     }
 
     /// Codes as a column of text by number, with a small dictionary of its own.
@@ -94,14 +89,6 @@ impl Dictionaries {
             false => Validity::all(),
         };
         Column { data: Data::Coded { distinct: Arc::new(distinct), codes: own }, valid }
-    }
-
-    /// The text of every row's code.
-    pub fn all(&self, id: ColumnId, codes: &[u32]) -> Column {
-        let mut text = Values::with_capacity(codes.len(), codes.len() * 16);
-        codes.iter().for_each(|&code| text.push(self.text(id, code).unwrap_or_default()));
-        let valid = Validity::from_fn(codes.len(), |row| codes[row] != NULL);
-        Column { data: Data::Text(text), valid }
     }
 
     fn plain(&self, id: ColumnId, codes: &[u32], rows: &[u32]) -> Column {

@@ -11,7 +11,7 @@ pub(crate) struct Group {
     pub tuple: u32,
 }
 
-/// One small table a window start, found through the last one used: most rows are near the one before.
+/// One small table a window start, found through those used last: most rows are near the ones before.
 #[derive(Default)]
 pub(crate) struct Groups {
     tables: BTreeMap<i64, usize>,
@@ -19,8 +19,11 @@ pub(crate) struct Groups {
     spare: Vec<usize>,
     groups: Vec<Option<Group>>,
     free: Vec<u32>,
-    last: Option<(i64, usize)>,
+    /// By a hash of the start. Empty, or [`RECENT`] long.
+    recent: Vec<Option<(i64, usize)>>,
 }
+
+const RECENT: usize = 64;
 
 fn mix(tuple: u32) -> u64 {
     u64::from(tuple).wrapping_mul(0x9e37_79b9_7f4a_7c15)
@@ -28,10 +31,11 @@ fn mix(tuple: u32) -> u64 {
 
 impl Groups {
     fn table(&mut self, start: i64) -> usize {
-        if let Some((known, table)) = self.last
-            && known == start
-        {
-            return table;
+        let place = (start.cast_unsigned().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58) as usize;
+        match self.recent.get(place) {
+            Some(&Some((known, table))) if known == start => return table,
+            Some(_) => {}
+            None => self.recent.resize(RECENT, None),
         }
         let (slots, spare) = (&mut self.slots, &mut self.spare);
         let table = *self.tables.entry(start).or_insert_with(|| {
@@ -40,7 +44,7 @@ impl Groups {
                 slots.len() - 1
             })
         });
-        self.last = Some((start, table));
+        self.recent[place] = Some((start, table));
         table
     }
 
@@ -83,7 +87,7 @@ impl Groups {
         if table.is_empty() {
             self.tables.remove(&group.start);
             self.spare.push(number);
-            self.last = None;
+            self.recent.clear();
         }
     }
 
@@ -103,7 +107,7 @@ impl Groups {
         }
         self.groups.clear();
         self.free.clear();
-        self.last = None;
+        self.recent.clear();
     }
 }
 

@@ -6,15 +6,23 @@ use hashbrown::HashTable;
 struct Key {
     bytes: Box<[u8]>,
     hash: u64,
-    /// The time of its latest event, or later.
+}
+
+/// What each event touches, in an array of its own.
+#[derive(Clone, Copy)]
+struct Seen {
+    /// The time of the key's latest event, or later.
     last: i64,
     dirty: bool,
 }
+
+const NEVER: Seen = Seen { last: i64::MIN, dirty: false };
 
 #[derive(Default)]
 pub(crate) struct Keys {
     table: HashTable<u32>,
     keys: Vec<Option<Key>>,
+    seen: Vec<Seen>,
     free: Vec<u32>,
     dirty: Vec<u32>,
 }
@@ -23,19 +31,21 @@ impl Keys {
     /// The slot of a key, a new one where it is not known.
     pub fn slot(&mut self, key: &[u8]) -> u32 {
         let hash = hash64(key);
-        let Keys { table, keys, free, .. } = self;
+        let Keys { table, keys, seen, free, .. } = self;
         let of = |slot: u32| keys[slot as usize].as_ref();
         if let Some(&slot) = table.find(hash, |&slot| of(slot).is_some_and(|known| *known.bytes == *key)) {
             return slot;
         }
-        let new = Some(Key { bytes: key.into(), hash, last: i64::MIN, dirty: false });
+        let new = Some(Key { bytes: key.into(), hash });
         let slot = match free.pop() {
             Some(slot) => {
                 keys[slot as usize] = new;
+                seen[slot as usize] = NEVER;
                 slot
             }
             None => {
                 keys.push(new);
+                seen.push(NEVER);
                 keys.len() as u32 - 1
             }
         };
@@ -46,20 +56,18 @@ impl Keys {
 
     /// An event at `time` has the key of the slot.
     pub fn touch(&mut self, slot: u32, time: i64) {
-        if let Some(key) = &mut self.keys[slot as usize] {
-            key.last = key.last.max(time);
-            if !key.dirty {
-                key.dirty = true;
-                self.dirty.push(slot);
-            }
+        let seen = &mut self.seen[slot as usize];
+        seen.last = seen.last.max(time);
+        if !seen.dirty {
+            seen.dirty = true;
+            self.dirty.push(slot);
         }
     }
 
     /// A key came back from the store: its last event was at `time` or before.
     pub fn seen(&mut self, slot: u32, time: i64) {
-        if let Some(key) = &mut self.keys[slot as usize] {
-            key.last = key.last.max(time);
-        }
+        let seen = &mut self.seen[slot as usize];
+        seen.last = seen.last.max(time);
     }
 
     pub fn get(&self, slot: u32) -> &[u8] {
@@ -85,9 +93,7 @@ impl Keys {
 
     pub fn clean(&mut self) {
         for slot in self.dirty.drain(..) {
-            if let Some(key) = &mut self.keys[slot as usize] {
-                key.dirty = false;
-            }
+            self.seen[slot as usize].dirty = false;
         }
     }
 
@@ -102,7 +108,8 @@ impl Keys {
     pub fn forget(&mut self, bucket: usize, buckets: usize, before: i64) -> Vec<u32> {
         let mut gone = Vec::new();
         for slot in self.in_bucket(bucket, buckets) {
-            let old = self.keys[slot as usize].as_ref().filter(|key| key.last < before && !key.dirty);
+            let Seen { last, dirty } = self.seen[slot as usize];
+            let old = self.keys[slot as usize].as_ref().filter(|_| last < before && !dirty);
             let Some(hash) = old.map(|key| key.hash) else { continue };
             if let Ok(entry) = self.table.find_entry(hash, |&other| other == slot) {
                 entry.remove();

@@ -14,13 +14,13 @@ struct Origin {
     tuple: Box<[u8]>,
     /// The time of the latest event that bore it, or later.
     last: i64,
-    /// Its tuple in each rollup, where known.
-    parts: Box<[u32]>,
 }
 
 pub(crate) struct Origins {
     /// The origins from `first` on; those that are forgotten are none.
     known: VecDeque<Option<Origin>>,
+    /// By rollup, for each of `known`: its tuple there, where that was asked for. Most derived rows need nothing else.
+    parts: Vec<VecDeque<u32>>,
     first: u64,
     table: HashTable<u64>,
     next: u64,
@@ -33,6 +33,7 @@ impl Origins {
     pub fn new(rollups: &[PlanRollup], next: u64) -> Origins {
         Origins {
             known: VecDeque::new(),
+            parts: rollups.iter().map(|_| VecDeque::new()).collect(),
             first: next,
             table: HashTable::new(),
             next,
@@ -70,13 +71,15 @@ impl Origins {
     pub fn insert(&mut self, number: u64, tuple: &[u8], last: i64) {
         while number < self.first {
             self.known.push_front(None);
+            self.parts.iter_mut().for_each(|parts| parts.push_front(UNKNOWN));
             self.first -= 1;
         }
         while number >= self.first + self.known.len() as u64 {
             self.known.push_back(None);
+            self.parts.iter_mut().for_each(|parts| parts.push_back(UNKNOWN));
         }
-        let (first, parts) = (self.first, vec![UNKNOWN; self.tuples.len()].into());
-        self.known[(number - first) as usize] = Some(Origin { tuple: tuple.into(), last, parts });
+        let first = self.first;
+        self.known[(number - first) as usize] = Some(Origin { tuple: tuple.into(), last });
         let (hash, known) = (hash64(tuple), &self.known);
         let rehash = |&number: &u64| {
             known[(number - first) as usize].as_ref().map_or(0, |origin| hash64(&origin.tuple))
@@ -100,10 +103,12 @@ impl Origins {
         rollup: usize,
         rollups: &[PlanRollup],
     ) -> Option<Result<u32, TupleError>> {
-        let origin = self.get(number)?;
-        if origin.parts[rollup] != UNKNOWN {
-            return Some(Ok(origin.parts[rollup]));
+        let place = number.checked_sub(self.first)? as usize;
+        let part = *self.parts[rollup].get(place)?;
+        if part != UNKNOWN {
+            return Some(Ok(part));
         }
+        let origin = self.get(number)?;
         let values = match Tuple::values(&origin.tuple) {
             Ok(values) => values,
             Err(error) => return Some(Err(error)),
@@ -111,9 +116,7 @@ impl Origins {
         let by = &rollups[rollup].by;
         let part = Tuple::new(by.iter().map(|&column| values.get(column).copied().flatten()));
         let number_of_part = self.tuples[rollup].number(part.bytes());
-        if let Some(origin) = self.get_mut(number) {
-            origin.parts[rollup] = number_of_part;
-        }
+        self.parts[rollup][place] = number_of_part;
         Some(Ok(number_of_part))
     }
 
@@ -154,13 +157,12 @@ impl Origins {
         }
         while let Some(None) = self.known.front() {
             self.known.pop_front();
+            self.parts.iter_mut().for_each(|parts| _ = parts.pop_front());
             self.first += 1;
         }
         if !gone.is_empty() {
             self.tuples.iter_mut().for_each(GroupTuples::clear);
-            for origin in self.known.iter_mut().flatten() {
-                origin.parts.fill(UNKNOWN);
-            }
+            self.parts.iter_mut().flatten().for_each(|part| *part = UNKNOWN);
         }
         !gone.is_empty()
     }

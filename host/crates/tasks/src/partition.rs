@@ -383,7 +383,7 @@ where
             if self.context.planted.is(Fault::NoStamp) {
                 events.fence = 1;
             }
-            let (context, events) = (self.context.clone(), Rc::new(events));
+            let (context, events) = (self.context.clone(), Arc::new(events));
             self.write(async move { context.sure(|| context.env.store().put_events(events.clone())).await })
                 .await?;
         }

@@ -3,37 +3,103 @@
 use clickmill_columns::{hash64, tuple_hash};
 use hashbrown::HashTable;
 
+use crate::frame::NULL;
+
 /// Tuples of codes, all of one length, by number. Forgotten when the dictionaries behind the codes are.
 pub(crate) struct CodeTuples {
-    width: usize,
-    table: HashTable<u32>,
-    codes: Vec<u32>,
+    numbers: Numbers,
+    next: u32,
+}
+
+/// Codes are dense, and most tuples are short: those of one code need no hash, those of two are compared as one word.
+enum Numbers {
+    /// By code plus one, so that [`NULL`] comes first.
+    One(Vec<u32>),
+    Two(HashTable<(u64, u32)>),
+    Many { width: usize, table: HashTable<u32>, codes: Vec<u32> },
 }
 
 impl CodeTuples {
     pub fn new(width: usize) -> CodeTuples {
-        CodeTuples { width, table: HashTable::new(), codes: Vec::new() }
+        let numbers = match width {
+            1 => Numbers::One(Vec::new()),
+            2 => Numbers::Two(HashTable::new()),
+            _ => Numbers::Many { width, table: HashTable::new(), codes: Vec::new() },
+        };
+        CodeTuples { numbers, next: 0 }
     }
 
     /// The number of a tuple, and whether it is new.
     pub fn number(&mut self, tuple: &[u32]) -> (u32, bool) {
-        let CodeTuples { width, table, codes } = self;
-        let at = |number: u32| &codes[number as usize * *width..][..*width];
-        let hash = hash_codes(tuple);
-        if let Some(&number) = table.find(hash, |&number| at(number) == tuple) {
-            return (number, false);
+        let next = self.next;
+        let known = match (&mut self.numbers, tuple) {
+            (Numbers::One(numbers), &[code]) => one(numbers, code, next),
+            (Numbers::Two(table), &[first, second]) => two(table, first, second, next),
+            (Numbers::Many { width, table, codes }, _) => many(*width, table, codes, tuple, next),
+            _ => None,
+        };
+        match known {
+            Some(number) => (number, false),
+            None => {
+                self.next += 1;
+                (next, true)
+            }
         }
-        let number = table.len() as u32;
-        codes.extend_from_slice(tuple);
-        let at = |number: u32| &codes[number as usize * *width..][..*width];
-        table.insert_unique(hash, number, |&number| hash_codes(at(number)));
-        (number, true)
     }
 
     pub fn clear(&mut self) {
-        self.table.clear();
-        self.codes.clear();
+        self.next = 0;
+        match &mut self.numbers {
+            Numbers::One(numbers) => numbers.clear(),
+            Numbers::Two(table) => table.clear(),
+            Numbers::Many { table, codes, .. } => {
+                table.clear();
+                codes.clear();
+            }
+        }
     }
+}
+
+/// The number that a tuple has; one that has none gets `next`.
+fn one(numbers: &mut Vec<u32>, code: u32, next: u32) -> Option<u32> {
+    let place = code.wrapping_add(1) as usize;
+    if numbers.len() <= place {
+        numbers.resize(place + 1, NULL);
+    }
+    let number = &mut numbers[place];
+    let known = (*number != NULL).then_some(*number);
+    if known.is_none() {
+        *number = next;
+    }
+    known
+}
+
+fn two(table: &mut HashTable<(u64, u32)>, first: u32, second: u32, next: u32) -> Option<u32> {
+    let key = u64::from(first) << 32 | u64::from(second);
+    let hash = |key: u64| hash_codes(&[(key >> 32) as u32, key as u32]);
+    let known = table.find(hash(key), |entry| entry.0 == key).map(|entry| entry.1);
+    if known.is_none() {
+        table.insert_unique(hash(key), (key, next), |entry| hash(entry.0));
+    }
+    known
+}
+
+fn many(
+    width: usize,
+    table: &mut HashTable<u32>,
+    codes: &mut Vec<u32>,
+    tuple: &[u32],
+    next: u32,
+) -> Option<u32> {
+    let at = |number: u32| &codes[number as usize * width..][..width];
+    let hash = hash_codes(tuple);
+    let known = table.find(hash, |&number| at(number) == tuple).copied();
+    if known.is_none() {
+        codes.extend_from_slice(tuple);
+        let at = |number: u32| &codes[number as usize * width..][..width];
+        table.insert_unique(hash, next, |&number| hash_codes(at(number)));
+    }
+    known
 }
 
 fn hash_codes(codes: &[u32]) -> u64 {
@@ -103,5 +169,12 @@ mod tests {
         assert_eq!(tuples.number(&[1, 2]), (0, false));
         let mut empty = CodeTuples::new(0);
         assert_eq!((empty.number(&[]), empty.number(&[])), ((0, true), (0, false)));
+        let mut one = CodeTuples::new(1);
+        assert_eq!([one.number(&[7]), one.number(&[NULL]), one.number(&[0])], [(0, true), (1, true), (2, true)]);
+        assert_eq!([one.number(&[NULL]), one.number(&[7])], [(1, false), (0, false)]);
+        one.clear();
+        assert_eq!(one.number(&[0]), (0, true));
+        let mut three = CodeTuples::new(3);
+        assert_eq!([three.number(&[1, 2, 3]), three.number(&[1, 2, 3])], [(0, true), (0, false)]);
     }
 }

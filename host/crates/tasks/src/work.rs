@@ -374,7 +374,8 @@ impl<E: Env> Work<E> {
                 None => {
                     let column = &mut frame.columns[stored.column];
                     let codes = column.codes.as_ref();
-                    column.raw.take().or_else(|| Some(self.dictionaries.all(stored.column, codes?)))
+                    let coded = || Some(self.dictionaries.coded(stored.column, codes?.iter().copied()));
+                    column.raw.take().or_else(coded)
                 }
             };
             if let Some(column) = column {
@@ -411,7 +412,7 @@ impl<E: Env> Work<E> {
                     codes[row as usize] = before;
                 }
             }
-            return self.dictionaries.all(old, &codes);
+            return self.dictionaries.coded(old, codes.iter().copied());
         }
         match (&before.raw, &after.raw) {
             (Some(before), Some(after)) => {

@@ -28,7 +28,7 @@ use crate::{
 pub const PLACE: [&str; 3] = ["partition", "log", "offset"];
 
 enum Message {
-    Events(Box<EventBatch>, oneshot::Sender<Result<(), Trouble>>),
+    Events(Arc<EventBatch>, oneshot::Sender<Result<(), Trouble>>),
     /// Offsets under a fence that are dead letters, whatever was put before.
     Dead(u64, Vec<i64>),
     /// Files of this fence are wanted, those of lower ones are not any more.
@@ -53,10 +53,10 @@ impl EventLog {
     }
 
     /// The answer comes when the batch is encoded.
-    pub fn put(&self, batch: EventBatch) -> oneshot::Receiver<Result<(), Trouble>> {
+    pub fn put(&self, batch: Arc<EventBatch>) -> oneshot::Receiver<Result<(), Trouble>> {
         let (sender, receiver) = oneshot::channel();
         // Where the thread is gone, so is the answer's sender, and the receiver knows.
-        let _ = self.0.send(Message::Events(Box::new(batch), sender));
+        let _ = self.0.send(Message::Events(batch, sender));
         receiver
     }
 

@@ -245,8 +245,7 @@ impl Store for EmbeddedStore {
         Ok(())
     }
 
-    async fn put_events(&self, batch: Rc<EventBatch>) -> Result<(), Trouble> {
-        let batch = Rc::try_unwrap(batch).unwrap_or_else(|shared| (*shared).clone());
+    async fn put_events(&self, batch: Arc<EventBatch>) -> Result<(), Trouble> {
         let early = self.with_lane(batch.partition, |lane| {
             lane.awaited.push_back(lane.log.put(batch));
             if lane.awaited.len() > AHEAD { lane.awaited.pop_front() } else { None }

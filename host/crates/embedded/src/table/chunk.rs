@@ -28,7 +28,8 @@ use super::encode;
 /// Rows of a page at most, but for the last batch; and bytes.
 const PAGE_ROWS: usize = 1 << 16;
 const PAGE_BYTES: usize = 1 << 20;
-/// A dictionary is judged by every so many values: it goes where more than half of them were new, or it is too large.
+/// A dictionary is judged by every so many values: it goes where more than a quarter of them were new, or it is too
+/// large: to look a value up costs more than to write it twice more.
 const TRIAL: usize = 1 << 13;
 const DICTIONARY_BYTES: usize = 2 << 20;
 
@@ -163,7 +164,7 @@ impl Text {
             return false;
         }
         let new = self.dictionary.len() - self.judged;
-        let poor = new * 2 > self.asked || self.dictionary.bytes() > DICTIONARY_BYTES;
+        let poor = new * 4 > self.asked || self.dictionary.bytes() > DICTIONARY_BYTES;
         (self.asked, self.judged) = (0, self.dictionary.len());
         poor
     }

@@ -252,7 +252,7 @@ impl Store for SimEnv {
         self.write(&what, task, move |world| world.delete_parts(&names)).await
     }
 
-    async fn put_events(&self, batch: Rc<EventBatch>) -> Result<(), Trouble> {
+    async fn put_events(&self, batch: Arc<EventBatch>) -> Result<(), Trouble> {
         let all: Vec<usize> = (0..batch.offsets.len()).collect();
         let part = self.part(&all);
         let (rows, whole) = (part.clone().unwrap_or(all), part.is_none());
