@@ -287,6 +287,10 @@ impl Store for AnyStore {
         store!(self, store => store.put_events(batch).await)
     }
 
+    fn settle(&self, task: TaskId) {
+        store!(self, store => store.settle(task));
+    }
+
     async fn put_dead_letters(&self, letters: Rc<[DeadLetter]>) -> Result<(), Trouble> {
         store!(self, store => store.put_dead_letters(letters).await)
     }

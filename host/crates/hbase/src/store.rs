@@ -179,6 +179,8 @@ impl Store for HbaseStore {
         self.send("writing events", &self.tables.events, timestamp(batch.fence)?, rows).await
     }
 
+    fn settle(&self, _task: TaskId) {}
+
     async fn put_dead_letters(&self, letters: Rc<[DeadLetter]>) -> Result<(), Trouble> {
         for same in letters.chunk_by(|a, b| a.fence == b.fence) {
             let at = timestamp(same[0].fence)?;

@@ -1,5 +1,7 @@
 //! Enrichment: each enricher is asked once for each distinct row of its inputs, and the answers are remembered by number.
 
+use std::collections::BTreeMap;
+
 use clickmill_columns::{Column, Data, Validity};
 
 use crate::{
@@ -23,8 +25,8 @@ pub(crate) const PLUGIN_FAILURE: &str = "plugin-failure";
 
 /// What was answered for one distinct row: for each output a code, or the place of a value.
 enum Answer {
-    Columns(Box<[u32]>),
-    Refused(Box<Refusal>),
+    Columns(Vec<u32>),
+    Refused(Refusal),
 }
 
 /// The values of an output that is no text, by place.
@@ -34,7 +36,12 @@ pub(crate) struct Enrichment<E: Env> {
     number: usize,
     instance: Option<<E::Plugins as Plugins>::Enricher>,
     tuples: CodeTuples,
-    answers: Vec<Answer>,
+    /// By output, then by number.
+    answers: Vec<Vec<u32>>,
+    /// The numbers that are refused, and why.
+    refused: BTreeMap<u32, Refusal>,
+    /// How many numbers there are.
+    answered: u32,
     pools: Vec<Option<Pool>>,
 }
 
@@ -45,7 +52,9 @@ impl<E: Env> Enrichment<E> {
             number,
             instance: None,
             tuples: CodeTuples::new(enricher.inputs.len()),
-            answers: Vec::new(),
+            answers: vec![Vec::new(); enricher.outputs],
+            refused: BTreeMap::new(),
+            answered: 0,
             pools: (0..enricher.outputs).map(|_| None).collect(),
         }
     }
@@ -70,18 +79,18 @@ impl<E: Env> Enrichment<E> {
                 plan.inputs.iter().map(|input| dictionaries.input(frame, input, &unknown)).collect();
             self.ask(context, dictionaries, plan, &inputs, unknown.len()).await?;
         }
-        let mut codes = vec![vec![NULL; frame.rows]; plan.outputs];
-        for (&row, &number) in alive.iter().zip(&numbers) {
-            match &self.answers[number as usize] {
-                Answer::Columns(answer) => {
-                    for (output, code) in answer.iter().enumerate() {
-                        codes[output][row as usize] = *code;
-                    }
+        if !self.refused.is_empty() {
+            for (&row, number) in alive.iter().zip(&numbers) {
+                if let Some(refusal) = self.refused.get(number) {
+                    refuse(row, refusal);
                 }
-                Answer::Refused(refusal) => refuse(row, refusal),
             }
         }
-        for (output, codes) in codes.into_iter().enumerate() {
+        for (output, answers) in self.answers.iter().enumerate() {
+            let mut codes = vec![NULL; frame.rows];
+            for (&row, &number) in alive.iter().zip(&numbers) {
+                codes[row as usize] = answers[number as usize];
+            }
             let interned = context.plan.columns[plan.first + output].interned;
             let column = match (&self.pools[output], interned) {
                 (Some(Pool(pool)), false) => FrameColumn { raw: Some(gather(pool, &codes)), codes: None },
@@ -101,11 +110,12 @@ impl<E: Env> Enrichment<E> {
                 let codes = input.column.and_then(|id| frame.columns[id].codes.as_ref());
                 *place = codes.map_or(NULL, |codes| codes[row as usize]);
             }
-            let (number, new) = self.tuples.number(&tuple);
-            if new {
+            let number = self.tuples.number(&tuple);
+            if *number == NULL {
+                *number = self.answered + unknown.len() as u32;
                 unknown.push(row);
             }
-            numbers.push(number);
+            numbers.push(*number);
         }
         (numbers, unknown)
     }
@@ -119,11 +129,7 @@ impl<E: Env> Enrichment<E> {
         inputs: &[Column],
         rows: usize,
     ) -> Result<(), Ended> {
-        let base = self.answers.len();
-        let failed = |message: String| {
-            let refusal = Refusal { reason: PLUGIN_FAILURE.into(), message, at: None };
-            Answer::Refused(Box::new(refusal))
-        };
+        let failed = |message| Answer::Refused(Refusal { reason: PLUGIN_FAILURE.into(), message, at: None });
         let mut answers: Vec<Option<Answer>> = (0..rows).map(|_| None).collect();
         let mut ranges = vec![(0u32, rows as u32, false)];
         let mut probed = false;
@@ -157,9 +163,18 @@ impl<E: Env> Enrichment<E> {
             }
         }
         for answer in answers {
-            self.answers.push(answer.unwrap_or_else(|| failed("it gave no answer".into())));
+            let codes = match answer.unwrap_or_else(|| failed("it gave no answer".into())) {
+                Answer::Columns(codes) => codes,
+                Answer::Refused(refusal) => {
+                    self.refused.insert(self.answered, refusal);
+                    Vec::new()
+                }
+            };
+            for (output, answers) in self.answers.iter_mut().enumerate() {
+                answers.push(codes.get(output).copied().unwrap_or(NULL));
+            }
+            self.answered += 1;
         }
-        debug_assert_eq!(self.answers.len(), base + rows);
         Ok(())
     }
 
@@ -211,7 +226,7 @@ impl<E: Env> Enrichment<E> {
         for reject in enriched.rejects {
             let refusal = Refusal { reason: reject.reason, message: reject.message, at: reject.at };
             if let Some(answer) = answers.get_mut((from + reject.row) as usize) {
-                *answer = Some(Answer::Refused(Box::new(refusal)));
+                *answer = Some(Answer::Refused(refusal));
             }
         }
     }
@@ -231,7 +246,9 @@ impl<E: Env> Enrichment<E> {
     /// The codes behind the answers are void.
     pub fn forget(&mut self) {
         self.tuples.clear();
-        self.answers.clear();
+        self.answers.iter_mut().for_each(Vec::clear);
+        self.refused.clear();
+        self.answered = 0;
         self.pools.iter_mut().for_each(|pool| *pool = None);
     }
 }

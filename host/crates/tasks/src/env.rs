@@ -85,6 +85,9 @@ pub trait Store {
     /// Dead letters with the key (partition, offset) and the timestamp `fence`; each also deletes the event row that this
     /// fence may have put.
     async fn put_dead_letters(&self, letters: Rc<[DeadLetter]>) -> Result<(), Trouble>;
+    /// A hint: what was put for this task so far belongs to the commit that is being cut, so work on making it durable may begin
+    /// now.
+    fn settle(&self, task: TaskId);
 
     /// A cold group in a cell of its own, with the timestamp `commit`. The newest cell of a group is the true one.
     async fn freeze(&self, shard: u32, group: &[u8], commit: u64, value: &[u8]) -> Result<(), Trouble>;

@@ -82,9 +82,10 @@ impl Exchange {
         self.hurried.load(Ordering::SeqCst)
     }
 
-    /// Asks all tasks to end at their next commit.
+    /// Asks all tasks to end at their next commit. Shards that wait for deltas wait no longer.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::SeqCst);
+        self.state().inboxes.clear();
     }
 
     pub fn stopping(&self) -> bool {

@@ -51,7 +51,12 @@ impl Dictionaries {
     }
 
     /// Numbers the text of the rows that are alive; the others get [`NULL`].
-    pub fn intern(&mut self, id: ColumnId, column: &Column, alive: impl Fn(usize) -> bool + Copy) -> Vec<u32> {
+    pub fn intern(
+        &mut self,
+        id: ColumnId,
+        column: &Column,
+        alive: impl Fn(usize) -> bool + Copy,
+    ) -> Vec<u32> {
         let texts = (0..column.rows()).map(|row| if alive(row) { column.text(row) } else { None });
         self.columns[id].intern_all(texts)
     }

@@ -461,6 +461,7 @@ where
             row.position.log = Some(self.owner.put(BlockKind::Log, log.to_vec()).await?);
             row.position.log_content = Some(log.clone());
         }
+        context.env.store().settle(self.owner.task);
         let due = self.weights.due(&row.state, context.bounds.changes);
         // The delta first: saving may forget origins, and with them the numbers by which fresh groups are known.
         let (delta, shards) = partition_state::delta(&mut self.work).await?;

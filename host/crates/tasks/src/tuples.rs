@@ -5,101 +5,78 @@ use hashbrown::HashTable;
 
 use crate::frame::NULL;
 
-/// Tuples of codes, all of one length, by number. Forgotten when the dictionaries behind the codes are.
-pub(crate) struct CodeTuples {
-    numbers: Numbers,
-    next: u32,
-}
-
+/// A number for each tuple of codes; all tuples have one length. Void when the dictionaries behind the codes are.
+///
 /// Codes are dense, and most tuples are short: those of one code need no hash, those of two are compared as one word.
-enum Numbers {
+pub(crate) enum CodeTuples {
     /// By code plus one, so that [`NULL`] comes first.
     One(Vec<u32>),
     Two(HashTable<(u64, u32)>),
-    Many { width: usize, table: HashTable<u32>, codes: Vec<u32> },
+    Many {
+        width: usize,
+        table: HashTable<u32>,
+        codes: Vec<u32>,
+        numbers: Vec<u32>,
+    },
 }
 
 impl CodeTuples {
     pub fn new(width: usize) -> CodeTuples {
-        let numbers = match width {
-            1 => Numbers::One(Vec::new()),
-            2 => Numbers::Two(HashTable::new()),
-            _ => Numbers::Many { width, table: HashTable::new(), codes: Vec::new() },
-        };
-        CodeTuples { numbers, next: 0 }
+        match width {
+            1 => CodeTuples::One(Vec::new()),
+            2 => CodeTuples::Two(HashTable::new()),
+            _ => CodeTuples::Many { width, table: HashTable::new(), codes: Vec::new(), numbers: Vec::new() },
+        }
     }
 
-    /// The number of a tuple, and whether it is new.
-    pub fn number(&mut self, tuple: &[u32]) -> (u32, bool) {
-        let next = self.next;
-        let known = match (&mut self.numbers, tuple) {
-            (Numbers::One(numbers), &[code]) => one(numbers, code, next),
-            (Numbers::Two(table), &[first, second]) => two(table, first, second, next),
-            (Numbers::Many { width, table, codes }, _) => many(*width, table, codes, tuple, next),
-            _ => None,
-        };
-        match known {
-            Some(number) => (number, false),
-            None => {
-                self.next += 1;
-                (next, true)
+    /// The number of a tuple; [`NULL`] where it is new, and then the caller's to set.
+    pub fn number(&mut self, tuple: &[u32]) -> &mut u32 {
+        match self {
+            CodeTuples::One(numbers) => {
+                let place = tuple.first().map_or(0, |code| code.wrapping_add(1)) as usize;
+                if numbers.len() <= place {
+                    numbers.resize(place + 1, NULL);
+                }
+                &mut numbers[place]
+            }
+            CodeTuples::Two(table) => {
+                let key = tuple.iter().fold(0, |key, &code| key << 32 | u64::from(code));
+                let found = table.entry(hash_word(key), |entry| entry.0 == key, |entry| hash_word(entry.0));
+                &mut found.or_insert((key, NULL)).into_mut().1
+            }
+            CodeTuples::Many { width, table, codes, numbers } => {
+                let at = |entry: u32| &codes[entry as usize * *width..][..*width];
+                let hash = hash_codes(tuple);
+                let entry = table.find(hash, |&entry| at(entry) == tuple).copied();
+                let entry = entry.unwrap_or_else(|| {
+                    let entry = numbers.len() as u32;
+                    numbers.push(NULL);
+                    codes.extend_from_slice(tuple);
+                    let at = |entry: u32| &codes[entry as usize * *width..][..*width];
+                    table.insert_unique(hash, entry, |&entry| hash_codes(at(entry)));
+                    entry
+                });
+                &mut numbers[entry as usize]
             }
         }
     }
 
     pub fn clear(&mut self) {
-        self.next = 0;
-        match &mut self.numbers {
-            Numbers::One(numbers) => numbers.clear(),
-            Numbers::Two(table) => table.clear(),
-            Numbers::Many { table, codes, .. } => {
+        match self {
+            CodeTuples::One(numbers) => numbers.clear(),
+            CodeTuples::Two(table) => table.clear(),
+            CodeTuples::Many { table, codes, numbers, .. } => {
                 table.clear();
                 codes.clear();
+                numbers.clear();
             }
         }
     }
 }
 
-/// The number that a tuple has; one that has none gets `next`.
-fn one(numbers: &mut Vec<u32>, code: u32, next: u32) -> Option<u32> {
-    let place = code.wrapping_add(1) as usize;
-    if numbers.len() <= place {
-        numbers.resize(place + 1, NULL);
-    }
-    let number = &mut numbers[place];
-    let known = (*number != NULL).then_some(*number);
-    if known.is_none() {
-        *number = next;
-    }
-    known
-}
-
-fn two(table: &mut HashTable<(u64, u32)>, first: u32, second: u32, next: u32) -> Option<u32> {
-    let key = u64::from(first) << 32 | u64::from(second);
-    let hash = |key: u64| hash_codes(&[(key >> 32) as u32, key as u32]);
-    let known = table.find(hash(key), |entry| entry.0 == key).map(|entry| entry.1);
-    if known.is_none() {
-        table.insert_unique(hash(key), (key, next), |entry| hash(entry.0));
-    }
-    known
-}
-
-fn many(
-    width: usize,
-    table: &mut HashTable<u32>,
-    codes: &mut Vec<u32>,
-    tuple: &[u32],
-    next: u32,
-) -> Option<u32> {
-    let at = |number: u32| &codes[number as usize * width..][..width];
-    let hash = hash_codes(tuple);
-    let known = table.find(hash, |&number| at(number) == tuple).copied();
-    if known.is_none() {
-        codes.extend_from_slice(tuple);
-        let at = |number: u32| &codes[number as usize * width..][..width];
-        table.insert_unique(hash, next, |&number| hash_codes(at(number)));
-    }
-    known
+fn hash_word(word: u64) -> u64 {
+    let hash = (word ^ word >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    hash ^ hash >> 29
 }
 
 fn hash_codes(codes: &[u32]) -> u64 {
@@ -163,18 +140,28 @@ mod tests {
 
     #[test]
     fn equal_tuples_have_one_number() {
-        let mut tuples = CodeTuples::new(2);
-        assert_eq!(tuples.number(&[1, 2]), (0, true));
-        assert_eq!(tuples.number(&[2, 1]), (1, true));
-        assert_eq!(tuples.number(&[1, 2]), (0, false));
-        let mut empty = CodeTuples::new(0);
-        assert_eq!((empty.number(&[]), empty.number(&[])), ((0, true), (0, false)));
-        let mut one = CodeTuples::new(1);
-        assert_eq!([one.number(&[7]), one.number(&[NULL]), one.number(&[0])], [(0, true), (1, true), (2, true)]);
-        assert_eq!([one.number(&[NULL]), one.number(&[7])], [(1, false), (0, false)]);
-        one.clear();
-        assert_eq!(one.number(&[0]), (0, true));
-        let mut three = CodeTuples::new(3);
-        assert_eq!([three.number(&[1, 2, 3]), three.number(&[1, 2, 3])], [(0, true), (0, false)]);
+        for width in 0..4 {
+            let mut tuples = CodeTuples::new(width);
+            let mut known = std::collections::BTreeMap::new();
+            for draw in 0..200u32 {
+                let tuple: Vec<u32> = (0..width as u32)
+                    .map(|place| (draw * 7 >> place) % 5)
+                    .map(|code| code.wrapping_sub(1))
+                    .collect();
+                let next = known.len() as u32;
+                let number = tuples.number(&tuple);
+                match known.get(&tuple) {
+                    Some(known) => assert_eq!(number, known),
+                    None => {
+                        assert_eq!(*number, NULL);
+                        *number = next;
+                        known.insert(tuple, next);
+                    }
+                }
+            }
+            assert!(known.len() >= width.max(1), "some tuples came again, and there were several");
+            tuples.clear();
+            assert_eq!(*tuples.number(&vec![0; width]), NULL);
+        }
     }
 }

@@ -50,9 +50,8 @@ impl From<Ended> for Failure {
 pub(crate) struct KeyWork<E: Env> {
     pub instance: <E::Plugins as Plugins>::Operator,
     pub keys: Keys,
-    /// Key tuples of codes, and the slot of each.
-    tuples: CodeTuples,
-    slots: Vec<u32>,
+    /// The slot of each key, by its codes.
+    slots: CodeTuples,
 }
 
 /// Fresh slots of one rollup, for the smallest window of a chain.
@@ -100,8 +99,7 @@ impl<E: Env> Work<E> {
             operators.push(KeyWork {
                 instance: plugins.operator(number).map_err(|error| blameless(&operator.name, error))?,
                 keys: Keys::default(),
-                tuples: CodeTuples::new(operator.key.len()),
-                slots: Vec::new(),
+                slots: CodeTuples::new(operator.key.len()),
             });
         }
         let mut fresh = Vec::new();
@@ -210,8 +208,9 @@ impl<E: Env> Work<E> {
             for (place, codes) in tuple.iter_mut().zip(&columns) {
                 *place = codes[row as usize];
             }
-            let (number, new) = self.group_tuples.number(&tuple);
-            if new {
+            let number = self.group_tuples.number(&tuple);
+            if *number == NULL {
+                *number = self.origin_of.len() as u32;
                 let text = plan.group.iter().zip(&tuple).map(|(&id, &code)| self.dictionaries.text(id, code));
                 let origin = self.origins.number(Tuple::new(text));
                 self.origin_of.push(origin);
@@ -224,6 +223,7 @@ impl<E: Env> Work<E> {
                     }
                 }
             }
+            let number = *number;
             let seen = &mut self.seen[number as usize];
             *seen = times[row as usize].max(*seen);
             origins.push(self.origin_of[number as usize]);
@@ -254,13 +254,13 @@ impl<E: Env> Work<E> {
             if tuple.contains(&NULL) {
                 continue;
             }
-            let (known, new) = work.tuples.number(&tuple);
-            if new {
+            let slot = work.slots.number(&tuple);
+            if *slot == NULL {
                 let text = operator.key.iter().zip(&tuple);
                 let key = Tuple::new(text.map(|(&id, &code)| self.dictionaries.text(id, code)));
-                work.slots.push(work.keys.slot(key.bytes()));
+                *slot = work.keys.slot(key.bytes());
             }
-            let slot = work.slots[known as usize];
+            let slot = *slot;
             work.keys.touch(slot, times[place]);
             places.push(place as u32);
             slots.push(slot);
@@ -444,7 +444,6 @@ impl<E: Env> Work<E> {
         self.parts.clear();
         self.differs.clear();
         for operator in &mut self.operators {
-            operator.tuples.clear();
             operator.slots.clear();
         }
     }

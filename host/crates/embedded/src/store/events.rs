@@ -33,6 +33,8 @@ enum Message {
     Dead(u64, Vec<i64>),
     /// Files of this fence are wanted, those of lower ones are not any more.
     Finish(Option<u64>, oneshot::Sender<Result<Vec<EventFile>, Trouble>>),
+    /// A commit is being cut: what is open is a whole file.
+    Settle,
     /// These files are listed now.
     Listed(Vec<String>),
 }
@@ -62,6 +64,10 @@ impl EventLog {
 
     pub fn dead(&self, fence: u64, offsets: Vec<i64>) {
         let _ = self.0.send(Message::Dead(fence, offsets));
+    }
+
+    pub fn settle(&self) {
+        let _ = self.0.send(Message::Settle);
     }
 
     pub async fn finish(&self, fence: Option<u64>) -> Result<Vec<EventFile>, Trouble> {
@@ -118,6 +124,8 @@ impl Log {
                     drop(reply.send(put));
                 }
                 Message::Dead(fence, offsets) => self.dead(fence, &offsets),
+                // Where it fails now, it is tried again when the files are wanted, and then somebody hears of it.
+                Message::Settle => drop(self.store()),
                 Message::Finish(fence, reply) => drop(reply.send(self.finish(fence))),
                 Message::Listed(names) => self.ready.retain(|ready| !names.contains(&ready.file.name)),
             }
@@ -197,6 +205,12 @@ impl Log {
             // Never listed: where it stays, opening the store removes it.
             let _ = fs::remove_file(self.folder.join(&ready.file.name));
         }
+        self.store()?;
+        Ok(self.ready.iter().map(|ready| ready.file.clone()).collect())
+    }
+
+    /// Brings everything that was put to the disk.
+    fn store(&mut self) -> Result<(), Trouble> {
         self.seal().map_err(|error| broken(self.partition, &error))?;
         self.ready.retain(|ready| ready.sealed.rows > 0);
         let mut stored = false;
@@ -211,7 +225,7 @@ impl Log {
             sync_folder(&self.folder).map_err(table_trouble)?;
             self.stats.synced();
         }
-        Ok(self.ready.iter().map(|ready| ready.file.clone()).collect())
+        Ok(())
     }
 }
 

@@ -256,6 +256,12 @@ impl Store for EmbeddedStore {
         }
     }
 
+    fn settle(&self, task: TaskId) {
+        if let Some(log) = self.log(task) {
+            log.settle();
+        }
+    }
+
     async fn put_dead_letters(&self, letters: Rc<[DeadLetter]>) -> Result<(), Trouble> {
         for letter in &*letters {
             self.0.pending.put_letter(letter);

@@ -273,6 +273,8 @@ impl Store for SimEnv {
         if whole { Ok(()) } else { lost() }
     }
 
+    fn settle(&self, _task: TaskId) {}
+
     async fn put_dead_letters(&self, letters: Rc<[DeadLetter]>) -> Result<(), Trouble> {
         // Letter and deletion are two mutations each, and either may be served alone.
         let all: Vec<(usize, bool)> =
