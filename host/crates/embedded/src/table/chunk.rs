@@ -101,6 +101,8 @@ struct Text {
     /// Whether a page was cut whose codes need the dictionary.
     used: bool,
     plain: bool,
+    /// Lengths and bytes apart: random text then has no repetition at all, over which a compressor would lose its time.
+    lengths: Vec<i64>,
     bytes: Vec<u8>,
     /// Codes by length and end of the value: spares the hash where few values come again and again.
     recent: Vec<u32>,
@@ -130,7 +132,7 @@ impl Text {
 
     fn push(&mut self, value: &[u8]) {
         if self.plain {
-            self.bytes.extend_from_slice(&(value.len() as u32).to_le_bytes());
+            self.lengths.push(value.len() as i64);
             self.bytes.extend_from_slice(value);
         } else {
             let code = self.code(value);
@@ -224,7 +226,7 @@ impl Chunk {
         let pages: usize = self.pages.iter().map(CompressedPage::compressed_size).sum();
         pages
             + match &self.body {
-                Body::Text(text) => text.bytes.len() + text.codes.len() * 4 + text.dictionary.bytes(),
+                Body::Text(text) => text.bytes.len() + text.lengths.len() * 8 + text.codes.len() * 4 + text.dictionary.bytes(),
                 Body::Integers(values) => values.len() * 8,
                 Body::Reals(values) => values.len() * 8,
                 Body::Booleans(values) => values.len(),
@@ -328,9 +330,11 @@ impl Chunk {
         let encoding = match &mut self.body {
             _ if nulls == rows => Encoding::PLAIN,
             Body::Text(text) if text.plain => {
+                encode::deltas(&text.lengths, page);
                 page.extend_from_slice(&text.bytes);
+                text.lengths.clear();
                 text.bytes.clear();
-                Encoding::PLAIN
+                Encoding::DELTA_LENGTH_BYTE_ARRAY
             }
             Body::Text(text) => {
                 let width = encode::width((text.dictionary.len() as u64).saturating_sub(1));
