@@ -49,7 +49,7 @@ enum Command {
     Query(query::Args),
     /// Prints stored events.
     Events(events::Args),
-    /// Prints records that are no events, and why.
+    /// Prints records that are no events, and why; or documents that the index refused.
     DeadLetters(dead_letters::Args),
     /// Makes believable traffic, as lines of JSON.
     Generate(generate::Args),

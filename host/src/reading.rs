@@ -9,7 +9,10 @@ use clickmill_tasks::{
     Plan,
     batch::DeadLetter,
     env::Store as _,
+    name::{PART, PartName, TaskId},
     read::{DocumentFilter, StoredDocument, StoredEvent, Value},
+    refused::RefusedDocument,
+    row::{Row, ShardRow},
 };
 
 use crate::{error::Error, load, run, world::AnyStore};
@@ -119,6 +122,64 @@ pub fn dead_letters(
             Ok(())
         }
     }
+}
+
+/// The documents that the index refused for good, each with its shard.
+pub fn refused(config: &Config) -> Result<Vec<(u32, RefusedDocument)>, Error> {
+    // A block that is gone by the time that it is read belongs to a row that has changed meanwhile.
+    for _ in 0..TRIES {
+        let blocks = match &config.store {
+            Store::Embedded { path } => {
+                let reader = StoreReader::open(path)?;
+                refusals(&reader.rows()?, |part| Ok(reader.part(part)?))?
+            }
+            Store::Hbase(hbase) => {
+                let (store, rows) = block_on(async {
+                    let store = clickmill_hbase::HbaseStore::open(hbase).await?;
+                    let mut rows = Vec::new();
+                    for task in store.tasks().await? {
+                        rows.extend(store.read_row(task).await?.map(|row| (task, row)));
+                    }
+                    Ok((store, rows))
+                })?;
+                let get =
+                    |part| block_on(async { Ok(store.get_part(part).await?.map(|part| part.to_vec())) });
+                refusals(&rows, get)?
+            }
+        };
+        let Some(blocks) = blocks else { continue };
+        let mut all = Vec::new();
+        for (shard, block) in blocks {
+            let documents = clickmill_tasks::refused::documents(&block);
+            let documents = documents.map_err(|error| Error::Other(format!("shard {shard}: {error}")))?;
+            all.extend(documents.into_iter().map(|document| (shard, document)));
+        }
+        return Ok(all);
+    }
+    Err(Error::Other("the store changes faster than it can be read; try again".into()))
+}
+
+/// How often what is read beside a running host is read again.
+const TRIES: usize = 10;
+
+/// The content of the shards' blocks of refused documents; none where one of them is gone.
+fn refusals(
+    rows: &[(TaskId, Vec<u8>)],
+    part: impl Fn(PartName) -> Result<Option<Vec<u8>>, Error>,
+) -> Result<Option<Vec<(u32, Vec<u8>)>>, Error> {
+    let mut blocks = Vec::new();
+    for (task, row) in rows {
+        let TaskId::Shard(shard) = *task else { continue };
+        let row = ShardRow::decode(task, row).map_err(|error| Error::Other(error.to_string()))?;
+        let Some(block) = row.refusals else { continue };
+        let mut content = Vec::new();
+        for name in block.parts(PART) {
+            let Some(bytes) = part(name)? else { return Ok(None) };
+            content.extend_from_slice(&bytes);
+        }
+        blocks.push((shard, content));
+    }
+    Ok(Some(blocks))
 }
 
 type Partition = (clickmill_tasks::name::PartitionId, clickmill_tasks::row::PartitionRow);

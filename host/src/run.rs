@@ -120,6 +120,7 @@ async fn work(
             commit_records: config.commit.max_records,
             buckets: meta.buckets as usize,
             commit_bytes: usize::try_from(config.commit.max_bytes).unwrap_or(usize::MAX),
+            groups: usize::try_from(config.state.groups).unwrap_or(usize::MAX),
             ..Bounds::default()
         },
         retention: config.retention().map(|time| i64::try_from(time.as_millis()).unwrap_or(i64::MAX)),

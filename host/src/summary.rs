@@ -15,6 +15,7 @@ pub struct Own {
     events: u64,
     dead_letters: u64,
     skipped: u64,
+    refused: u64,
     elapsed: Duration,
     /// Where the store is embedded.
     written: Option<Written>,
@@ -27,6 +28,7 @@ impl Own {
             events: Progress::get(&progress.events),
             dead_letters: Progress::get(&progress.dead_letters),
             skipped: Progress::get(&progress.skipped),
+            refused: Progress::get(&progress.refused),
             elapsed,
             written,
         }
@@ -42,6 +44,7 @@ impl Own {
             "events": self.events,
             "dead_letters": self.dead_letters,
             "skipped": self.skipped,
+            "documents_refused": self.refused,
             "elapsed_seconds": (self.elapsed.as_secs_f64() * 1e6).round() / 1e6,
             "events_per_second": (self.rate() * 10.0).round() / 10.0,
             "total": {
@@ -78,6 +81,10 @@ pub fn print(config: &Config, progress: &Progress, own: &Own, rows: &Rows) -> Re
     }
     for (field, count) in progress.unusable_fields() {
         println!("{field}: {count} values could not be used and count as absent");
+    }
+    let refused: u64 = rows.shards.values().map(|row| row.refused).sum();
+    if refused > 0 {
+        println!("documents refused by the index: {refused}; `clickmill dead-letters --documents` shows why");
     }
     let total = rows.counters();
     for (reason, count) in &total.dead_letters {

@@ -19,7 +19,7 @@ use clickmill_plugin::WasmPlugins;
 use clickmill_settings::{self as settings, Config};
 use clickmill_tasks::{
     batch::{DeadLetter, DocumentBatch, EventBatch},
-    env::{Env, Fetched, Index, Indexed, Reader, Source, Store, Trouble},
+    env::{ColdCell, ColdPage, Env, Fetched, Index, Indexed, Reader, Source, Store, Trouble},
     name::{PART, PartName, PartitionId, TaskId},
     row::Position,
 };
@@ -295,16 +295,16 @@ impl Store for AnyStore {
         store!(self, store => store.put_dead_letters(letters).await)
     }
 
-    async fn freeze(&self, shard: u32, group: &[u8], commit: u64, value: &[u8]) -> Result<(), Trouble> {
-        store!(self, store => store.freeze(shard, group, commit, value).await)
+    async fn freeze(&self, task: TaskId, commit: u64, cells: Rc<[ColdCell]>) -> Result<(), Trouble> {
+        store!(self, store => store.freeze(task, commit, cells).await)
     }
 
-    async fn thaw(&self, shard: u32, group: &[u8]) -> Result<Option<Vec<u8>>, Trouble> {
-        store!(self, store => store.thaw(shard, group).await)
+    async fn thaw(&self, task: TaskId, names: Rc<[Vec<u8>]>) -> Result<Vec<Option<Vec<u8>>>, Trouble> {
+        store!(self, store => store.thaw(task, names).await)
     }
 
-    async fn frozen(&self, shard: u32) -> Result<Vec<Vec<u8>>, Trouble> {
-        store!(self, store => store.frozen(shard).await)
+    async fn frozen(&self, task: TaskId, from: &[u8], most: usize) -> Result<ColdPage, Trouble> {
+        store!(self, store => store.frozen(task, from, most).await)
     }
 }
 

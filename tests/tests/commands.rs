@@ -188,3 +188,12 @@ fn plugins_say_what_they_are() {
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("it is no WebAssembly component"));
 }
+
+#[test]
+fn refused_documents_are_shown_apart_from_records() {
+    let folder = folder("refused");
+    assert_eq!(folder.ok(&["dead-letters", "--documents", "--format", "ndjson"]), "");
+    assert_ne!(folder.ok(&["dead-letters", "--format", "ndjson"]), "");
+    let both = folder.command(&["dead-letters", "--documents", "--reason", "invalid-url"]).output().unwrap();
+    assert_eq!(both.status.code(), Some(2));
+}

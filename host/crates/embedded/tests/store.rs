@@ -9,7 +9,7 @@ use clickmill_columns::{Buffer, Column, Data, Family, Field, Kind, Validity, Val
 use clickmill_embedded::{EmbeddedIndex, EmbeddedStore, StoreReader};
 use clickmill_tasks::{
     batch::{DeadLetter, DocumentBatch, EventBatch, StoredColumn},
-    env::{Index, Indexed, Store, Trouble},
+    env::{ColdCell, Index, Indexed, Store, Trouble},
     name::{BlockKind, BlockName, PartName, PartitionId, TaskId},
     read::{DocumentFilter, StoredDocument, StoredEvent, Value},
     row::{Head, PartitionRow, Position, Row},
@@ -330,20 +330,46 @@ fn a_newer_store_is_refused() {
 }
 
 #[test]
-fn frozen_groups_thaw() {
+fn cold_cells_come_back_and_the_newest_is_the_true_one() {
     let folder = TempDir::new().unwrap();
     let store = EmbeddedStore::open(folder.path()).unwrap();
-    block_on(store.freeze(2, b"group", 5, b"five")).unwrap();
-    block_on(store.freeze(2, b"group", 7, b"seven")).unwrap();
-    block_on(store.freeze(1, b"group", 9, b"nine")).unwrap();
-    let thawed = || block_on(store.thaw(2, b"group")).unwrap();
-    assert_eq!(thawed().as_deref(), Some(&b"seven"[..]));
-    let shard = TaskId::Shard(2);
-    let new = clickmill_tasks::row::ShardRow::default().encode();
-    assert!(block_on(store.swap_row(shard, None, &new)).unwrap());
-    assert_eq!(thawed().as_deref(), Some(&b"seven"[..]));
-    assert_eq!(block_on(store.frozen(2)).unwrap(), [b"group".to_vec()]);
-    assert_eq!(block_on(store.thaw(2, b"other")).unwrap(), None);
+    let (task, other) = (TaskId::Shard(2), TaskId::Partition(PartitionId { partition: 2, log: 0 }));
+    let cell = |name: &str, value: &str| ColdCell { name: name.into(), value: value.into() };
+    let freeze =
+        |task, commit, cells: Vec<ColdCell>| block_on(store.freeze(task, commit, cells.into())).unwrap();
+    let names: Rc<[Vec<u8>]> = ["a", "c", "b"].map(|name| name.as_bytes().to_vec()).into();
+    let thawed = |task| {
+        let found = block_on(store.thaw(task, names.clone())).unwrap().into_iter();
+        found.map(|value| value.map(|value| String::from_utf8(value).unwrap())).collect::<Vec<_>>()
+    };
+    let pages = || {
+        let (mut all, mut from) = (Vec::new(), Some(Vec::new()));
+        while let Some(at) = from {
+            let page = block_on(store.frozen(task, &at, 1)).unwrap();
+            all.extend(page.cells);
+            from = page.next;
+        }
+        all
+    };
+    let both = || [Some("seven".into()), None, Some("five".into())];
+    freeze(task, 5, vec![cell("a", "five"), cell("b", "five")]);
+    freeze(task, 7, vec![cell("a", "seven")]);
+    freeze(task, 6, vec![cell("a", "six")]);
+    freeze(other, 9, vec![cell("c", "nine")]);
+    let all = [(7, cell("a", "seven")), (5, cell("b", "five"))];
+    assert_eq!((thawed(task), pages()), (both().to_vec(), all.to_vec()));
+    let row = clickmill_tasks::row::ShardRow::default();
+    assert!(block_on(store.swap_row(task, None, &row.encode())).unwrap());
+    assert_eq!((thawed(task), pages()), (both().to_vec(), all.to_vec()));
+    // A late one of an owner that was fenced off, and one of a later commit.
+    freeze(task, 6, vec![cell("a", "late")]);
+    freeze(task, 8, vec![cell("b", "eight")]);
+    assert_eq!(thawed(task), [Some("seven".into()), None, Some("eight".into())]);
+    let next = clickmill_tasks::row::ShardRow { refused: 1, ..row.clone() };
+    assert!(block_on(store.swap_row(task, Some(&row.encode()), &next.encode())).unwrap());
+    assert_eq!(thawed(task), [Some("seven".into()), None, Some("eight".into())]);
+    assert_eq!(pages(), [(7, cell("a", "seven")), (8, cell("b", "eight"))]);
+    assert_eq!(thawed(other), [None, Some("nine".into()), None]);
 }
 
 #[test]

@@ -1,13 +1,13 @@
 //! Row keys: fixed width and big-endian, so that they sort as what they name. Part of the store's format.
 //!
 //! Events and dead letters: a spread of two bytes, made of the partition, so that partitions lie far apart and one partition's
-//! events in order; then partition, log, offset. The state table: `r/` task rows, `b/` parts of blocks, `c/` cold groups.
+//! events in order; then partition, log, offset. The state table: `r/` task rows, `b/` parts of blocks, `c/` cold state.
 
 use clickmill_tasks::name::{BlockKind, BlockName, PartName, PartitionId, TaskId};
 use xxhash_rust::xxh3::xxh3_128;
 
-/// Longer groups are kept under a hash: a row key has at most 32,767 bytes.
-const LONGEST_GROUP: usize = 16 << 10;
+/// Longer names are kept under a hash: a row key has at most 32,767 bytes.
+const LONGEST_NAME: usize = 16 << 10;
 
 /// Before a task's own bytes; all task rows.
 pub(crate) const ROWS: &[u8] = b"r/";
@@ -74,35 +74,41 @@ pub(crate) fn part_of(key: &[u8]) -> Option<PartName> {
     rest.is_empty().then_some(PartName { block: BlockName { task, fence, commit, kind, number }, part })
 }
 
-/// Where a cold group lies.
+/// Where cold state lies.
 pub(crate) enum Cold {
-    /// The key bears the group.
+    /// The key bears the name.
     Plain(Vec<u8>),
-    /// The key bears a hash; the group is in a cell beside the value.
+    /// The key bears a hash; the name is in a cell beside the value.
     Hashed(Vec<u8>),
 }
 
-pub(crate) fn cold(shard: u32, group: &[u8]) -> Cold {
-    if group.len() <= LONGEST_GROUP {
-        let mut key = plain_groups(shard);
-        key.extend_from_slice(group);
+pub(crate) fn cold(task: TaskId, name: &[u8]) -> Cold {
+    let mut key = cold_state(task);
+    if name.len() <= LONGEST_NAME {
+        key.push(PLAIN);
+        key.extend_from_slice(name);
         Cold::Plain(key)
     } else {
-        let mut key = hashed_groups(shard);
-        key.extend_from_slice(&xxh3_128(group).to_be_bytes());
+        key.push(HASHED);
+        key.extend_from_slice(&xxh3_128(name).to_be_bytes());
         Cold::Hashed(key)
     }
 }
 
-/// The prefix of a shard's cold groups whose key bears them.
-pub(crate) fn plain_groups(shard: u32) -> Vec<u8> {
-    groups(shard, b'g')
+/// The name that a key bears; none where it bears a hash.
+pub(crate) fn cold_name(task: TaskId, key: &[u8]) -> Option<&[u8]> {
+    key.strip_prefix(&cold_state(task)[..])?.strip_prefix(&[PLAIN])
 }
 
-/// The prefix of a shard's cold groups under a hash.
-pub(crate) fn hashed_groups(shard: u32) -> Vec<u8> {
-    groups(shard, b'h')
+/// The prefix of a task's cold state.
+pub(crate) fn cold_state(task: TaskId) -> Vec<u8> {
+    let mut key = b"c/".to_vec();
+    push_task(&mut key, task);
+    key
 }
+
+const PLAIN: u8 = b'g';
+const HASHED: u8 = b'h';
 
 /// The first key behind all that begin with `prefix`; empty (no bound) where there is none.
 pub(crate) fn behind(prefix: &[u8]) -> Vec<u8> {
@@ -113,13 +119,6 @@ pub(crate) fn behind(prefix: &[u8]) -> Vec<u8> {
             break;
         }
     }
-    key
-}
-
-fn groups(shard: u32, kind: u8) -> Vec<u8> {
-    let mut key = b"c/".to_vec();
-    key.extend_from_slice(&shard.to_be_bytes());
-    key.push(kind);
     key
 }
 
@@ -163,11 +162,12 @@ fn kind_code(kind: BlockKind) -> u8 {
         BlockKind::Base => 2,
         BlockKind::Delta => 3,
         BlockKind::Log => 4,
+        BlockKind::Refused => 5,
     }
 }
 
 fn kind_of_code(code: u8) -> Option<BlockKind> {
-    [BlockKind::Change, BlockKind::Base, BlockKind::Delta, BlockKind::Log]
+    [BlockKind::Change, BlockKind::Base, BlockKind::Delta, BlockKind::Log, BlockKind::Refused]
         .into_iter()
         .find(|kind| kind_code(*kind) == code)
 }
@@ -195,7 +195,8 @@ mod tests {
             Just(BlockKind::Change),
             Just(BlockKind::Base),
             Just(BlockKind::Delta),
-            Just(BlockKind::Log)
+            Just(BlockKind::Log),
+            Just(BlockKind::Refused)
         ];
         (tasks(), any::<u64>(), any::<u64>(), kinds, any::<u32>(), any::<u32>()).prop_map(
             |(task, fence, commit, kind, number, part)| PartName {
@@ -237,10 +238,13 @@ mod tests {
     }
 
     #[test]
-    fn a_long_group_has_a_short_key() {
-        let Cold::Hashed(key) = cold(1, &[7; 40_000]) else { panic!() };
+    fn a_long_name_has_a_short_key() {
+        let task = TaskId::Shard(1);
+        let Cold::Hashed(key) = cold(task, &[7; 40_000]) else { panic!() };
         assert!(key.len() < 100);
-        assert!(matches!(cold(1, b"short"), Cold::Plain(_)));
+        assert_eq!(cold_name(task, &key), None);
+        let Cold::Plain(key) = cold(task, b"short") else { panic!() };
+        assert_eq!(cold_name(task, &key), Some(&b"short"[..]));
     }
 
     #[test]

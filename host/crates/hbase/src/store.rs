@@ -1,11 +1,11 @@
 //! The store over the tables. One cell a task row, one cell a part, one cell a field of an event.
 
-use std::{rc::Rc, sync::Arc};
+use std::{collections::HashMap, rc::Rc, sync::Arc};
 
 use clickmill_settings::Hbase;
 use clickmill_tasks::{
     batch::{DeadLetter, EventBatch},
-    env::{Store, Trouble},
+    env::{ColdCell, ColdPage, Store, Trouble},
     name::{PartName, TaskId},
 };
 use futures_util::{StreamExt, stream::FuturesUnordered};
@@ -21,13 +21,15 @@ use crate::{
     tables::{Tables, ensure},
 };
 
-/// The cell of a task row, of a part and of a cold group.
+/// The cell of a task row, of a part and of cold state.
 const VALUE: &[u8] = b"s:v";
-/// The group itself, where its key bears only a hash.
-const GROUP: &[u8] = b"s:g";
+/// What cold state is of, where its key bears only a hash.
+const NAME: &[u8] = b"s:g";
 /// Only keys are wanted: one cell a row, without its value.
 const KEYS_ONLY: &str = "FirstKeyOnlyFilter() AND KeyOnlyFilter()";
 const SCAN_ROWS: i32 = 1000;
+/// Cells of cold state in an answer: a cell may be some ten thousand bytes, and they are all in one message.
+const COLD: usize = 200;
 
 /// The store in HBase. Several hosts may use it at once.
 pub struct HbaseStore {
@@ -198,35 +200,74 @@ impl Store for HbaseStore {
         Ok(())
     }
 
-    async fn freeze(&self, shard: u32, group: &[u8], commit: u64, value: &[u8]) -> Result<(), Trouble> {
-        let (table, at, value) = (self.tables.state.clone(), timestamp(commit)?, put(VALUE, value.to_vec()));
-        let (key, cells) = match keys::cold(shard, group) {
-            Cold::Plain(key) => (key, vec![value]),
-            Cold::Hashed(key) => (key, vec![value, put(GROUP, group.to_vec())]),
-        };
-        let written = self.pool.call("writing a cold group", move |client| {
-            client.mutate_row_ts(table, key, cells, at, Default::default())
+    async fn freeze(&self, task: TaskId, commit: u64, cells: Rc<[ColdCell]>) -> Result<(), Trouble> {
+        let rows = cells.iter().map(|cell| {
+            let value = put(VALUE, cell.value.clone());
+            match keys::cold(task, &cell.name) {
+                Cold::Plain(key) => row(key, vec![value]),
+                Cold::Hashed(key) => row(key, vec![value, put(NAME, cell.name.clone())]),
+            }
         });
-        written.await
+        self.send("writing cold state", &self.tables.state, timestamp(commit)?, rows).await
     }
 
-    async fn thaw(&self, shard: u32, group: &[u8]) -> Result<Option<Vec<u8>>, Trouble> {
-        let (Cold::Plain(key) | Cold::Hashed(key)) = keys::cold(shard, group);
-        self.value("reading a cold group", key).await
+    async fn thaw(&self, task: TaskId, names: Rc<[Vec<u8>]>) -> Result<Vec<Option<Vec<u8>>>, Trouble> {
+        let keys: Vec<Vec<u8>> = names
+            .iter()
+            .map(|name| {
+                let (Cold::Plain(key) | Cold::Hashed(key)) = keys::cold(task, name);
+                key
+            })
+            .collect();
+        let (mut flying, mut found) = (FuturesUnordered::new(), HashMap::new());
+        for call in keys.chunks(COLD) {
+            if flying.len() == self.parallel {
+                found.extend(values_by_key(flying.next().await.transpose()?));
+            }
+            let (table, call) = (self.tables.state.clone(), call.to_vec());
+            flying.push(self.pool.call("reading cold state", move |client| {
+                client.get_rows_with_columns(table, call, vec![VALUE.to_vec()], Default::default())
+            }));
+        }
+        while let Some(rows) = flying.next().await.transpose()? {
+            found.extend(values_by_key(Some(rows)));
+        }
+        Ok(keys.iter().map(|key| found.remove(key)).collect())
     }
 
-    async fn frozen(&self, shard: u32) -> Result<Vec<Vec<u8>>, Trouble> {
-        let doing = "listing cold groups";
-        let prefix = keys::plain_groups(shard);
-        let mut groups: Vec<Vec<u8>> =
-            self.keys(doing, prefix.clone()).await?.iter().map(|key| key[prefix.len()..].to_vec()).collect();
-        let hashed = self.rows(doing, keys::hashed_groups(shard), Some(vec![GROUP.to_vec()]), None).await?;
-        groups.extend(
-            hashed
-                .into_iter()
-                .flat_map(|row| row.columns.unwrap_or_default().into_values())
-                .filter_map(|cell| cell.value),
-        );
-        Ok(groups)
+    async fn frozen(&self, task: TaskId, from: &[u8], most: usize) -> Result<ColdPage, Trouble> {
+        let prefix = keys::cold_state(task);
+        let from = if from.is_empty() { prefix.clone() } else { from.to_vec() };
+        let most = most.clamp(1, COLD) as i32;
+        let (table, end) = (self.tables.state.clone(), keys::behind(&prefix));
+        let rows = self.pool.call("listing cold state", move |client| {
+            let scan = scan(from, end, None, None);
+            let scanner = client.scanner_open_with_scan(table, scan, Default::default())?;
+            let rows = client.scanner_get_list(scanner, most)?;
+            client.scanner_close(scanner)?;
+            Ok(rows)
+        });
+        let mut page = ColdPage::default();
+        for row in rows.await? {
+            let (key, mut cells) = (row.row.unwrap_or_default(), row.columns.unwrap_or_default());
+            // The next page begins at the first key behind this one.
+            page.next = Some([&key[..], &[0]].concat());
+            let Some(value) = cells.remove(VALUE) else { continue };
+            let commit = value.timestamp.and_then(|at| u64::try_from(at).ok()).unwrap_or_default();
+            let name = match cells.remove(NAME) {
+                Some(name) => name.value.unwrap_or_default(),
+                None => keys::cold_name(task, &key).unwrap_or_default().to_vec(),
+            };
+            page.cells.push((commit, ColdCell { name, value: value.value.unwrap_or_default() }));
+        }
+        Ok(page)
     }
+}
+
+/// Rows that are not there are left out of an answer, so it is matched by key.
+fn values_by_key(rows: Option<Vec<TRowResult>>) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> {
+    rows.into_iter().flatten().filter_map(|row| {
+        let cell = row.columns?.into_values().next()?;
+        Some((row.row?, cell.value?))
+    })
 }

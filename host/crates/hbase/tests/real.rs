@@ -18,7 +18,7 @@ use clickmill_hbase::{HbaseStore, Reader};
 use clickmill_settings::Hbase;
 use clickmill_tasks::{
     batch::{DeadLetter, EventBatch, StoredColumn},
-    env::{Store, Trouble},
+    env::{ColdCell, ColdPage, Store, Trouble},
     name::{BlockKind, BlockName, PART, PartName, PartitionId, TaskId},
 };
 use futures_executor::block_on;
@@ -200,18 +200,47 @@ fn a_dead_letter_deletes_the_event_of_its_fence() {
 }
 
 #[test]
-fn the_newest_cold_group_is_the_true_one() {
+fn the_newest_cold_cell_is_the_true_one() {
     let store = store(&settings());
-    let long = vec![b'l'; 40_000];
+    let (task, long) = (TaskId::Shard(1), vec![b'l'; 40_000]);
+    let names: Rc<[Vec<u8>]> = Rc::new([b"group".to_vec(), long.clone(), b"none".to_vec()]);
+    let cells = |value: &[u8]| -> Rc<[ColdCell]> {
+        names[..2].iter().map(|name| ColdCell { name: name.clone(), value: value.to_vec() }).collect()
+    };
     block_on(async {
-        for group in [&b"group"[..], &long] {
-            assert_eq!(store.thaw(1, group).await, Ok(None));
-            store.freeze(1, group, 8, b"eight").await.unwrap();
-            store.freeze(1, group, 7, b"seven").await.unwrap();
-            assert_eq!(store.thaw(1, group).await, Ok(Some(b"eight".to_vec())));
-            assert_eq!(store.thaw(2, group).await, Ok(None));
+        assert_eq!(store.thaw(task, names.clone()).await, Ok(vec![None, None, None]));
+        assert_eq!(store.frozen(task, &[], 10).await, Ok(ColdPage::default()));
+        store.freeze(task, 8, cells(b"eight")).await.unwrap();
+        store.freeze(task, 7, cells(b"seven")).await.unwrap();
+        let eight = Some(b"eight".to_vec());
+        assert_eq!(store.thaw(task, names.clone()).await, Ok(vec![eight.clone(), eight, None]));
+        for other in [TaskId::Shard(2), TaskId::Partition(P)] {
+            assert_eq!(store.thaw(other, names.clone()).await, Ok(vec![None, None, None]));
         }
-        assert_eq!(store.frozen(1).await.unwrap(), [b"group".to_vec(), long.clone()]);
+        let (mut all, mut from) = (Vec::new(), Some(Vec::new()));
+        while let Some(at) = from {
+            let mut page = store.frozen(task, &at, 1).await.unwrap();
+            all.append(&mut page.cells);
+            from = page.next;
+        }
+        assert_eq!(all, cells(b"eight").iter().map(|cell| (8, cell.clone())).collect::<Vec<_>>());
+    });
+}
+
+#[test]
+fn many_cold_cells_come_and_go_in_few_calls() {
+    let store = store(&settings());
+    let task = TaskId::Shard(3);
+    let name = |number: u32| number.to_be_bytes().to_vec();
+    let cells: Rc<[ColdCell]> =
+        (0..1500).map(|number| ColdCell { name: name(number), value: vec![number as u8; 3000] }).collect();
+    block_on(async {
+        store.freeze(task, 5, cells.clone()).await.unwrap();
+        let names: Rc<[Vec<u8>]> = (0..2000).rev().map(name).collect();
+        let found = store.thaw(task, names).await.unwrap();
+        assert!(found[..500].iter().all(Option::is_none));
+        let back = found[500..].iter().rev().map(|value| value.clone().unwrap());
+        assert!(back.eq(cells.iter().map(|cell| cell.value.clone())));
     });
 }
 

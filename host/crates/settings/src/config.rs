@@ -365,11 +365,20 @@ impl Default for Commit {
     }
 }
 
-/// How long state is kept.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// How long state is kept, and how much of it in memory.
+#[derive(Clone, Debug, PartialEq)]
 pub struct State {
     /// As written in the file; [`Config::retention`] says what holds. Default `None`: not given.
     pub retention: Option<Duration>,
+    /// Groups that a shard keeps in memory, at least 1,000. Default 2,000,000: with the default metrics some hundred bytes each,
+    /// and well inside the memory that one instance of a plugin may have.
+    pub groups: u64,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self { retention: None, groups: 2_000_000 }
+    }
 }
 
 /// What one instance of a plugin may use. An overrun costs the record that does it, and nothing else.

@@ -284,14 +284,24 @@ pub const COMMIT: Section = Section {
 pub const STATE: Section = Section {
     name: "state",
     many: false,
-    doc: "How long state is kept.",
-    keys: &[key(
-        "retention",
-        "duration, 1s to 36500d",
-        Means("30d where input has no end; followed files: no limit"),
-        "A record that lies farther behind the newest of its partition is a dead letter, `too-late`. Files have no such limit \
-         unless they are followed and this is given; generated traffic has none if it ends.",
-    )],
+    doc: "How long state is kept, and how much of it in memory.",
+    keys: &[
+        key(
+            "retention",
+            "duration, 1s to 36500d",
+            Means("30d where input has no end; followed files: no limit"),
+            "A record that lies farther behind the newest of its partition is a dead letter, `too-late`. Files have no such \
+             limit unless they are followed and this is given; generated traffic has none if it ends.",
+        ),
+        key(
+            "groups",
+            "whole number, at least 1000",
+            Is("2000000"),
+            "Groups (one for each document) that a shard keeps in memory, some hundred bytes each. Beyond them those of the \
+             oldest windows move into the store, and come back when an event needs them. Documents that wait for the index \
+             stay beside them.",
+        ),
+    ],
 };
 
 /// `[limits]`

@@ -72,6 +72,40 @@ pub(crate) struct GroupSlots {
 }
 
 impl GroupSlots {
+    /// One entry alone.
+    pub fn only(&self, entry: usize) -> GroupSlots {
+        let states = self.states.iter();
+        GroupSlots {
+            rollup: self.rollup,
+            window: self.window,
+            tuples: [self.tuples.get(self.tuple[entry] as usize)].into_iter().collect(),
+            tuple: vec![0],
+            starts: vec![self.starts[entry]],
+            changed: self.changed.get(entry).copied().into_iter().collect(),
+            states: states.map(|(version, states)| (*version, states.slice(entry, entry + 1))).collect(),
+        }
+    }
+
+    /// Whether the entries of the other one can be added: of the same window, to be read in the same way.
+    pub fn is_like(&self, other: &GroupSlots) -> bool {
+        let versions =
+            |slots: &GroupSlots| slots.states.iter().map(|(version, _)| *version).collect::<Vec<_>>();
+        (self.rollup, self.window) == (other.rollup, other.window)
+            && self.changed.is_empty() == other.changed.is_empty()
+            && versions(self) == versions(other)
+    }
+
+    pub fn append(&mut self, other: GroupSlots) {
+        let first = self.tuples.len() as u32;
+        other.tuples.iter().for_each(|tuple| self.tuples.push(tuple));
+        self.tuple.extend(other.tuple.iter().map(|tuple| first + tuple));
+        self.starts.extend(other.starts);
+        self.changed.extend(other.changed);
+        for ((_, states), (_, more)) in self.states.iter_mut().zip(&other.states) {
+            more.iter().for_each(|state| states.push(state));
+        }
+    }
+
     pub fn encode(&self, writer: &mut Writer) {
         writer.u32(self.rollup);
         writer.u32(self.window);
@@ -120,7 +154,7 @@ pub(crate) fn decode_all(cursor: &mut Cursor<'_>) -> Result<Vec<GroupSlots>, Dam
 /// A change of a shard, in the order in which it is to be applied.
 #[derive(Default)]
 pub(crate) struct ShardChange {
-    /// Groups that went into cells of their own.
+    /// Groups that went into cells of their own; none of them is in what follows.
     pub frozen: Vec<GroupSlots>,
     /// Groups that came back from there, with all they had.
     pub thawed: Vec<GroupSlots>,
@@ -192,9 +226,8 @@ mod tests {
         assert!(share_of(&block[..30], 9).is_err());
     }
 
-    #[test]
-    fn changes_come_back() {
-        let slots = GroupSlots {
+    fn slots() -> GroupSlots {
+        GroupSlots {
             rollup: 1,
             window: 2,
             tuples: [&b"a"[..], b"bc"].into_iter().collect(),
@@ -202,8 +235,31 @@ mod tests {
             starts: vec![0, 60, -60],
             changed: vec![],
             states: vec![(1, [&b""[..], b"x", b"yy"].into_iter().collect())],
+        }
+    }
+
+    #[test]
+    fn entries_come_apart_and_together() {
+        let all = slots();
+        let mut again = all.only(0);
+        assert_eq!(again.tuples.get(0), b"a");
+        for entry in 1..3 {
+            let one = all.only(entry);
+            assert!(again.is_like(&one));
+            again.append(one);
+        }
+        assert_eq!((&again.starts, &again.states), (&all.starts, &all.states));
+        let tuples = |slots: &GroupSlots| {
+            let tuple = |&tuple: &u32| slots.tuples.get(tuple as usize).to_vec();
+            slots.tuple.iter().map(tuple).collect::<Vec<_>>()
         };
-        let change = ShardChange { thawed: vec![slots], ..ShardChange::default() };
+        assert_eq!(tuples(&again), tuples(&all));
+        assert!(!again.is_like(&GroupSlots { window: 3, ..slots() }));
+    }
+
+    #[test]
+    fn changes_come_back() {
+        let change = ShardChange { thawed: vec![slots()], ..ShardChange::default() };
         let back = ShardChange::decode(&change.encode()).unwrap();
         assert_eq!(back.thawed[0].starts, [0, 60, -60]);
         assert_eq!(back.thawed[0].states, change.thawed[0].states);

@@ -66,6 +66,8 @@ pub struct Bounds {
     pub changes: usize,
     /// The horizon follows the event that is this many from the greatest.
     pub greatest: usize,
+    /// Groups that a shard keeps in memory; beyond them those of the oldest windows go into cells of their own.
+    pub groups: usize,
     /// Documents that wait for the index before a shard stops merging.
     pub waiting: usize,
     /// Documents offered to the index at once.
@@ -89,6 +91,7 @@ impl Default for Bounds {
             outbox: crate::row::OUTBOX,
             changes: crate::row::CHANGES,
             greatest: crate::row::GREATEST,
+            groups: 2_000_000,
             waiting: 1_000_000,
             documents: 65_536,
             dictionary: 128 << 20,

@@ -89,10 +89,30 @@ pub trait Store {
     /// now.
     fn settle(&self, task: TaskId);
 
-    /// A cold group in a cell of its own, with the timestamp `commit`. The newest cell of a group is the true one.
-    async fn freeze(&self, shard: u32, group: &[u8], commit: u64, value: &[u8]) -> Result<(), Trouble>;
-    async fn thaw(&self, shard: u32, group: &[u8]) -> Result<Option<Vec<u8>>, Trouble>;
-    async fn frozen(&self, shard: u32) -> Result<Vec<Vec<u8>>, Trouble>;
+    /// Cold state of a task in cells of their own, with the timestamp `commit`. The newest cell of a name is the true one.
+    async fn freeze(&self, task: TaskId, commit: u64, cells: Rc<[ColdCell]>) -> Result<(), Trouble>;
+    /// The value of each name's newest cell, in the order asked; none where there is no cell.
+    async fn thaw(&self, task: TaskId, names: Rc<[Vec<u8>]>) -> Result<Vec<Option<Vec<u8>>>, Trouble>;
+    /// The newest cells of a task, at most `most` at once, in an order of the store's own: from the first one on where `from` is
+    /// empty, else from where the page before says.
+    async fn frozen(&self, task: TaskId, from: &[u8], most: usize) -> Result<ColdPage, Trouble>;
+}
+
+/// State that lies in a cell of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ColdCell {
+    /// What it is the state of; of one task, no two are alike.
+    pub name: Vec<u8>,
+    pub value: Vec<u8>,
+}
+
+/// Some of a task's cells.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ColdPage {
+    /// Each with its timestamp.
+    pub cells: Vec<(u64, ColdCell)>,
+    /// Where the next page begins; none: this was the last one.
+    pub next: Option<Vec<u8>>,
 }
 
 /// What the index says of one document.

@@ -62,12 +62,22 @@ pub enum Fault {
     NoLeap,
     /// Rule 8: `reindex` without the cold groups.
     ReindexHot,
+    /// Rule 8: a refused document is kept with a later commit than the one that says that the index has all.
+    RefusedLater,
+    /// Rule 8: a refused document is kept although the index took a later version.
+    RefusedForEver,
     /// Rule 12: a group goes cold while its document may not be indexed.
     FrozenUnindexed,
     /// Rule 12: a delta for a cold group starts from nothing.
     NotThawed,
     /// Rule 12: cold groups without the commit as timestamp.
     ColdUnstamped,
+    /// Rule 12: the row does not say which groups went into cells.
+    ColdForgotten,
+    /// Rule 12: a cell is written after the commit that drops its group.
+    FrozenLater,
+    /// Rule 12: a group that came back is not in the block of the commit in which it did.
+    ThawedUnlisted,
     /// Rule 12: origins are forgotten at the horizon, without the operators' reach.
     OriginsEarly,
 }

@@ -95,6 +95,35 @@ impl Groups {
         self.groups.get(slot as usize).copied().flatten()
     }
 
+    pub fn len(&self) -> usize {
+        self.groups.len() - self.free.len()
+    }
+
+    /// The starts of the windows in which there are groups, rising, up to `last`.
+    pub fn starts(&self, last: i64) -> impl Iterator<Item = i64> + '_ {
+        self.tables.range(..=last).map(|(&start, _)| start)
+    }
+
+    /// The slots of the groups of one window.
+    pub fn at(&self, start: i64) -> impl Iterator<Item = u32> + '_ {
+        let table = self.tables.get(&start).map(|&table| &self.slots[table]);
+        table.into_iter().flat_map(|table| table.iter().map(|entry| entry.1))
+    }
+
+    /// Every tuple has another number: `numbers[tuple]`.
+    pub fn renumber(&mut self, numbers: &[u32]) {
+        for group in self.groups.iter_mut().flatten() {
+            group.tuple = numbers[group.tuple as usize];
+        }
+        for table in &mut self.slots {
+            let entries: Vec<(u32, u32)> = table.drain().collect();
+            for (tuple, slot) in entries {
+                let entry = (numbers[tuple as usize], slot);
+                table.insert_unique(mix(entry.0), entry, |entry| mix(entry.0));
+            }
+        }
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = (u32, Group)> + '_ {
         self.groups.iter().enumerate().filter_map(|(slot, group)| group.map(|group| (slot as u32, group)))
     }
@@ -125,6 +154,9 @@ mod tests {
         assert_eq!(groups.find(0, 7), None);
         assert_eq!(groups.slot(120, 9), (0, true));
         assert_eq!(groups.get(1), Some(Group { start: 60, tuple: 7 }));
+        groups.renumber(&[8, 8, 8, 8, 8, 8, 8, 1, 8, 0]);
+        assert_eq!((groups.find(60, 1), groups.find(120, 0)), (Some(1), Some(0)));
+        assert_eq!((groups.len(), groups.starts(60).count(), groups.at(60).count()), (2, 1, 1));
         groups.clear();
         assert_eq!(groups.slot(60, 7), (0, true));
     }

@@ -3,6 +3,7 @@
 
 pub mod batch;
 mod blocks;
+mod cold;
 mod context;
 mod enrich;
 pub mod env;
@@ -24,6 +25,7 @@ mod plan;
 mod progress;
 pub mod quiet;
 pub mod read;
+pub mod refused;
 mod reposition;
 pub mod row;
 mod shard;

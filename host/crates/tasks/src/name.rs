@@ -49,6 +49,8 @@ pub enum BlockKind {
     Delta,
     /// The files of a file log.
     Log,
+    /// Documents that the index refused for good.
+    Refused,
 }
 
 /// A block: written once, under a name that nobody else uses, because the fence is the owner's alone and the number counts up

@@ -45,5 +45,6 @@ impl Rows {
 }
 
 fn indexed(row: &ShardRow) -> bool {
-    row.indexed.iter().enumerate().all(|(bucket, &indexed)| indexed >= row.state.touched(bucket))
+    row.anew.is_none()
+        && row.indexed.iter().enumerate().all(|(bucket, &indexed)| indexed >= row.state.touched(bucket))
 }

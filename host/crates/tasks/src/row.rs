@@ -172,12 +172,26 @@ pub struct ShardRow {
     pub state: StateBlocks,
     /// For each bucket, the commit up to which the index has every document.
     pub indexed: Vec<u64>,
-    /// Groups of windows that end up to here may lie in cells of their own.
-    pub cold: i64,
-    /// Documents that the index refused for good.
+    /// For each rollup and window by number, where one of its groups went into a cell of its own: the latest end of such a
+    /// window. An unknown group that ends no later may lie in a cell.
+    pub cold: BTreeMap<(u32, u32), i64>,
+    /// While the documents of groups in cells are to be sent anew.
+    pub anew: Option<Anew>,
+    /// How often the index refused a document for good.
     pub refused: u64,
+    /// The newest refusal of each such document, unless a later version was taken since; see [`crate::refused`].
+    pub refusals: Option<BlockRef>,
     /// Metrics (by their names in the settings) that failed here and wait for another version.
     pub failed: Vec<String>,
+}
+
+/// How far a shard has come that sends the documents of all groups in cells anew.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Anew {
+    /// The commit from which on documents are new: a cell with a later timestamp is of a group whose document was sent since.
+    pub since: u64,
+    /// Where the next page of cells begins.
+    pub from: Vec<u8>,
 }
 
 /// The head of a task's row, for who keeps rows and need not know the rest; none where the bytes are no row.
@@ -233,6 +247,6 @@ impl Row for ShardRow {
     }
 
     fn listed(&self) -> Vec<BlockRef> {
-        self.state.listed().collect()
+        self.state.listed().chain(self.refusals).collect()
     }
 }

@@ -9,14 +9,16 @@ use futures_util::{FutureExt, StreamExt, select_biased, stream::FuturesUnordered
 use crate::{
     batch::DocumentBatch,
     blocks::{ShardChange, encode_all, share_of},
+    cold::Cooled,
     context::{Context, Ended},
-    env::{Env, Index, Indexed, Metric as _, Store},
+    env::{ColdCell, Env, Index, Indexed, Metric as _, Store},
     exchange::Delta,
     fault::Fault,
     name::{BlockKind, PartitionId, TaskId},
     owner::{Owner, later, read_block},
     progress::Progress,
-    row::{BucketSet, Change, PartitionRow, Row, ShardRow},
+    refused::Refusals,
+    row::{Anew, BucketSet, Change, PartitionRow, Row, ShardRow},
     shard_state::{RollupWork, ShardWork},
     weights::{Weights, prune},
 };
@@ -54,6 +56,9 @@ pub(crate) struct Shard<E: Env> {
     /// Acknowledged since the last commit.
     acknowledged: u64,
     refused: u64,
+    refusals: Refusals,
+    /// The row does not list the refusals as they are.
+    refusals_changed: bool,
     /// The greatest horizon of a partition, as a hint of what goes cold.
     horizon: i64,
     /// When documents were last offered, and how long the index took.
@@ -73,6 +78,10 @@ impl<E: Env + 'static> Shard<E> {
         Progress::add(&context.progress.take_overs, 1);
         let mut work = ShardWork::new(context.clone(), shard, &owner.row)?;
         work.load(&owner).await?;
+        let refusals = match &owner.row.refusals {
+            Some(block) => Refusals::decode(&owner.get(block).await?)?,
+            None => Refusals::default(),
+        };
         let now = context.env.now();
         let mut this = Shard {
             weights: Weights::new(&owner.row.state, buckets),
@@ -88,6 +97,8 @@ impl<E: Env + 'static> Shard<E> {
             touched: 0,
             acknowledged: 0,
             refused: 0,
+            refusals,
+            refusals_changed: false,
             horizon: i64::MIN,
             sent_at: now,
             index_took: Duration::ZERO,
@@ -95,10 +106,6 @@ impl<E: Env + 'static> Shard<E> {
             commit_took: Duration::ZERO,
             looked_at: now,
         };
-        let anew = this.owner.row.indexed.contains(&0) && this.owner.row.cold > i64::MIN;
-        if anew && !this.context.planted.is(Fault::ReindexHot) {
-            this.touched |= this.work.thaw_all().await?;
-        }
         this.work.redo(&this.owner.row);
         this.publish();
         Ok(this)
@@ -115,6 +122,9 @@ impl<E: Env + 'static> Shard<E> {
             let leaving = leave() || self.context.exchange.stopping();
             if !leaving {
                 self.merge_what_is_there().await?;
+                if !self.is_full() {
+                    self.touched |= self.work.thaw_anew(self.owner.row.head.commit + 1).await?;
+                }
             }
             if self.has_news(leaving) {
                 self.commit().await?;
@@ -132,7 +142,8 @@ impl<E: Env + 'static> Shard<E> {
             leaving || self.work.waiting() == 0 || self.since_commit() >= self.context.bounds.interval;
         let (row, merged) = (&self.owner.row, &self.merged.merged);
         let failed = !row.failed.is_empty() && self.work.failed().is_empty();
-        self.touched != 0 || *merged != row.merged || (self.acknowledged > 0 && settled) || failed
+        let anew = self.work.anew != self.owner.row.anew;
+        self.touched != 0 || *merged != row.merged || (self.acknowledged > 0 && settled) || failed || anew
     }
 
     fn since_commit(&self) -> Duration {
@@ -271,14 +282,27 @@ impl<E: Env + 'static> Shard<E> {
         let n = row.head.commit;
         let mut change = std::mem::take(&mut self.change);
         let mut touched = std::mem::take(&mut self.touched);
-        let (frozen, cooled, cold) = self.work.freeze(self.horizon, n).await?;
+        let Cooled { cells, frozen, touched: cooled } = self.work.cool(self.horizon, n).await?;
+        let cells: Rc<[ColdCell]> = cells.into();
         touched |= cooled;
         change.frozen = frozen;
         change.thawed = self.work.take_thawed();
-        row.cold = cold;
+        if context.planted.is(Fault::ThawedUnlisted) {
+            change.thawed.clear();
+        }
+        if !context.planted.is(Fault::ColdForgotten) {
+            row.cold = self.work.cold.clone();
+        }
+        row.anew = self.work.anew.clone();
+        if !context.planted.is(Fault::FrozenLater) {
+            self.freeze(&cells, n).await?;
+        }
         row.merged = self.merged.merged.clone();
         row.refused += std::mem::take(&mut self.refused);
         row.indexed = self.work.indexed(n);
+        if !context.planted.is(Fault::RefusedLater) {
+            self.put_refusals(&mut row).await?;
+        }
         if context.planted.is(Fault::IndexedAhead) {
             row.indexed.fill(n);
         }
@@ -319,6 +343,14 @@ impl<E: Env + 'static> Shard<E> {
             row.merged = position;
         }
         self.owner.commit(row).await?;
+        if context.planted.is(Fault::RefusedLater) && self.refusals_changed {
+            let mut row = self.owner.next();
+            self.put_refusals(&mut row).await?;
+            self.owner.commit(row).await?;
+        }
+        if context.planted.is(Fault::FrozenLater) {
+            self.freeze(&cells, n).await?;
+        }
         let state = &self.owner.row.state;
         if let Some(change) = state.changes.last().filter(|change| change.commit == n) {
             self.weights.change(change.buckets, change.block.length);
@@ -335,6 +367,26 @@ impl<E: Env + 'static> Shard<E> {
         self.commit_took = self.committed_at.saturating_sub(began);
         self.looked_at = self.committed_at;
         Ok(())
+    }
+
+    /// With the commit whose row says that the index has all: a refusal counts as an acknowledgement.
+    async fn put_refusals(&mut self, row: &mut ShardRow) -> Result<(), Ended> {
+        if std::mem::take(&mut self.refusals_changed) {
+            row.refusals = match self.refusals.is_empty() {
+                true => None,
+                false => Some(self.owner.put(BlockKind::Refused, self.refusals.encode()).await?),
+            };
+        }
+        Ok(())
+    }
+
+    async fn freeze(&self, cells: &Rc<[ColdCell]>, commit: u64) -> Result<(), Ended> {
+        if cells.is_empty() {
+            return Ok(());
+        }
+        let stamp = if self.context.planted.is(Fault::ColdUnstamped) { 1 } else { commit };
+        let store = self.context.env.store();
+        self.context.sure(|| store.freeze(TaskId::Shard(self.shard), stamp, cells.clone())).await
     }
 
     /// Says how far the row has come, to partitions on this host.
@@ -401,7 +453,7 @@ impl<E: Env + 'static> Shard<E> {
     ) -> Result<DocumentBatch, Ended> {
         let context = self.context.clone();
         let plan = &context.plan.rollups[rollup];
-        let RollupWork { tuples, windows } = &mut self.work.rollups[rollup];
+        let RollupWork { tuples, windows, .. } = &mut self.work.rollups[rollup];
         let work = &mut windows[window];
         let mut starts = Vec::with_capacity(slots.len());
         let mut by: Vec<(Values, Vec<bool>)> = vec![Default::default(); plan.by.len()];
@@ -462,25 +514,18 @@ impl<E: Env + 'static> Shard<E> {
         let Answered { rollup, window, slots, version, answers } = answered;
         let old_ack = self.context.planted.is(Fault::OldAck);
         self.index_took = self.context.env.now().saturating_sub(self.sent_at);
-        let work = &mut self.work.rollups[rollup].windows[window];
         let (mut done, mut refused) = (0, 0);
         for (&slot, answer) in slots.iter().zip(&answers) {
+            let work = &mut self.work.rollups[rollup].windows[window];
             let info = &mut work.infos[slot as usize];
             if info.sent != version {
                 continue;
             }
             info.sent = 0;
-            match answer {
-                Indexed::Again(text) => {
-                    self.context.progress.trouble(text);
-                    work.waiting.push(slot);
-                    continue;
-                }
-                Indexed::Refused(text) => {
-                    refused += 1;
-                    tracing::error!("the index refused a document for good: {text}");
-                }
-                Indexed::Acknowledged => done += 1,
+            if let Indexed::Again(text) = answer {
+                self.context.progress.trouble(text);
+                work.waiting.push(slot);
+                continue;
             }
             if info.changed <= version || old_ack {
                 info.waiting = 0;
@@ -488,12 +533,52 @@ impl<E: Env + 'static> Shard<E> {
                 info.waiting = version + 1;
                 work.waiting.push(slot);
             }
+            match answer {
+                Indexed::Refused(text) => {
+                    refused += 1;
+                    self.refuse(rollup, window, slot, version, text);
+                }
+                _ => {
+                    done += 1;
+                    self.unrefuse(rollup, window, slot);
+                }
+            }
         }
+        let work = &mut self.work.rollups[rollup].windows[window];
         work.under_way.retain(|&slot| work.infos[slot as usize].sent != 0);
+        if refused > 0 {
+            self.refusals.trim();
+            tracing::error!(
+                "the index refused {refused} documents for good; `clickmill dead-letters --documents` shows why"
+            );
+        }
         self.acknowledged += done + refused;
         self.refused += refused;
         Progress::add(&self.context.progress.documents, done);
         Progress::add(&self.context.progress.refused, refused);
+    }
+
+    fn group_name(&self, rollup: usize, window: usize, slot: u32) -> Option<Vec<u8>> {
+        let RollupWork { tuples, windows, .. } = &self.work.rollups[rollup];
+        let group = windows[window].groups.get(slot)?;
+        Some(self.work.name(rollup, window, group.start, tuples.get(group.tuple)))
+    }
+
+    fn refuse(&mut self, rollup: usize, window: usize, slot: u32, version: u64, text: &str) {
+        if let Some(group) = self.group_name(rollup, window, slot) {
+            self.refusals.refused(group, version, text.to_owned());
+            self.refusals_changed = true;
+        }
+    }
+
+    /// The index took the document; had it refused an earlier version, that is past.
+    fn unrefuse(&mut self, rollup: usize, window: usize, slot: u32) {
+        if self.refusals.is_empty() || self.context.planted.is(Fault::RefusedForEver) {
+            return;
+        }
+        if let Some(group) = self.group_name(rollup, window, slot) {
+            self.refusals_changed |= self.refusals.taken(&group);
+        }
     }
 }
 
@@ -501,7 +586,6 @@ impl<E: Env + 'static> Shard<E> {
 fn begin(row: &mut ShardRow, buckets: usize) {
     if row.head.fence == 1 {
         row.indexed = vec![0; buckets];
-        row.cold = i64::MIN;
     }
 }
 
@@ -514,6 +598,9 @@ pub async fn reindex<E: Env>(context: &Rc<Context<E>>, shard: u32) -> Result<(),
         begin(row, buckets);
         row.head.commit += leap;
         row.indexed.fill(0);
+        if !row.cold.is_empty() && !context.planted.is(Fault::ReindexHot) {
+            row.anew = Some(Anew { since: row.head.commit, from: Vec::new() });
+        }
     });
     owner.await.map(|_| ())
 }

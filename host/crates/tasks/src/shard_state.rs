@@ -1,18 +1,18 @@
 //! A shard's working copy: all groups of its share, in every window, with a slot of each metric; and its blocks.
 
-use std::rc::Rc;
+use std::{collections::BTreeMap, rc::Rc};
 
-use clickmill_columns::{Cursor, Tuple, Values};
+use clickmill_columns::{Cursor, Values};
 
 use crate::{
     blocks::{GroupSlots, ShardChange, decode_all},
     context::{Context, Ended, blameless},
-    env::{Env, Metric as _, Plugins, Store},
-    fault::Fault,
+    env::{Env, Metric as _, Plugins},
     groups::{Group, Groups},
     owner::Owner,
     plan::Plan,
-    row::{BucketSet, ShardRow},
+    refused,
+    row::{Anew, BucketSet, ShardRow},
     tuples::GroupTuples,
 };
 
@@ -47,16 +47,19 @@ pub(crate) struct WindowWork<E: Env> {
 pub(crate) struct RollupWork<E: Env> {
     pub tuples: GroupTuples,
     pub windows: Vec<WindowWork<E>>,
+    /// How many tuples there were when those without groups were last forgotten.
+    pub tidied: usize,
 }
 
 pub(crate) struct ShardWork<E: Env> {
-    context: Rc<Context<E>>,
-    shard: u32,
+    pub context: Rc<Context<E>>,
+    pub shard: u32,
     pub rollups: Vec<RollupWork<E>>,
-    /// Windows that end up to here may lie in cells of their own.
-    cold: i64,
+    /// As in the row.
+    pub cold: BTreeMap<(u32, u32), i64>,
+    pub anew: Option<Anew>,
     /// Groups that came back from their cells since the last commit.
-    thawed: Vec<GroupSlots>,
+    pub thawed: Vec<GroupSlots>,
 }
 
 impl<E: Env> ShardWork<E> {
@@ -81,9 +84,10 @@ impl<E: Env> ShardWork<E> {
                     under_way: Vec::new(),
                 });
             }
-            rollups.push(RollupWork { tuples: GroupTuples::new(&rollup.name), windows });
+            rollups.push(RollupWork { tuples: GroupTuples::new(&rollup.name), windows, tidied: 0 });
         }
-        Ok(ShardWork { context, shard, rollups, cold: row.cold, thawed: Vec::new() })
+        let (cold, anew) = (row.cold.clone(), row.anew.clone());
+        Ok(ShardWork { context, shard, rollups, cold, anew, thawed: Vec::new() })
     }
 
     /// Loads what the row lists: each bucket's base, then the changes after it, in the order of their commits.
@@ -111,21 +115,21 @@ impl<E: Env> ShardWork<E> {
         Ok(())
     }
 
-    fn bounds(&self) -> (Rc<Context<E>>, usize) {
+    pub fn bounds(&self) -> (Rc<Context<E>>, usize) {
         (self.context.clone(), self.context.bounds.buckets)
     }
 
-    /// Groups of one window as they were saved; each was changed when it says, or else at `commit`.
-    async fn restore(
+    /// Groups of one window as they were saved; each was changed when it says, or else at `commit`. Answers their slots.
+    pub async fn restore(
         &mut self,
         saved: &GroupSlots,
         commit: u64,
         wanted: impl Fn(usize) -> bool,
-    ) -> Result<(), Ended> {
+    ) -> Result<Vec<u32>, Ended> {
         let (context, buckets) = self.bounds();
         let (rollup, window) = (saved.rollup as usize, saved.window as usize);
         check(&context.plan, rollup, Some(window), saved)?;
-        let RollupWork { tuples, windows } = &mut self.rollups[rollup];
+        let RollupWork { tuples, windows, .. } = &mut self.rollups[rollup];
         let work = &mut windows[window];
         let (mut slots, mut entries) = (Vec::new(), Vec::new());
         for (entry, &tuple) in saved.tuple.iter().enumerate() {
@@ -140,14 +144,14 @@ impl<E: Env> ShardWork<E> {
             entries.push(entry);
         }
         merge_states(&context, work, &slots, &entries, saved).await;
-        Ok(())
+        Ok(slots)
     }
 
     async fn remove(&mut self, gone: &GroupSlots, wanted: impl Fn(usize) -> bool) -> Result<(), Ended> {
         let (context, buckets) = self.bounds();
         let (rollup, window) = (gone.rollup as usize, gone.window as usize);
         check(&context.plan, rollup, Some(window), gone)?;
-        let RollupWork { tuples, windows } = &mut self.rollups[rollup];
+        let RollupWork { tuples, windows, .. } = &mut self.rollups[rollup];
         let work = &mut windows[window];
         let mut slots = Vec::new();
         for (entry, &tuple) in gone.tuple.iter().enumerate() {
@@ -163,7 +167,7 @@ impl<E: Env> ShardWork<E> {
     }
 
     /// Merges a shard's share of a delta into all windows of each chain, as a change at `commit`; answers the buckets touched.
-    /// Groups that are not known may lie in cells: where `thaw`, they are looked for.
+    /// Groups that are not known may lie in cells: where `thaw`, they are looked for, all at once.
     pub async fn merge(
         &mut self,
         share: &[u8],
@@ -172,164 +176,56 @@ impl<E: Env> ShardWork<E> {
         wanted: impl Fn(usize) -> bool,
     ) -> Result<BucketSet, Ended> {
         let (context, buckets) = self.bounds();
-        let mut touched: BucketSet = 0;
-        for delta in decode_all(&mut Cursor(share))? {
+        let (mut touched, mut new) = (0, Vec::new());
+        let deltas = decode_all(&mut Cursor(share))?;
+        let mut placed = Vec::with_capacity(deltas.len());
+        for delta in &deltas {
             let (rollup, chain) = (delta.rollup as usize, delta.window as usize);
-            check(&context.plan, rollup, None, &delta)?;
-            let windows = context.plan.rollups[rollup].chains.get(chain);
-            let windows = windows.ok_or_else(|| Ended::Failed("a delta names an unknown window".into()))?;
-            let numbers: Vec<u32> =
-                delta.tuples.iter().map(|tuple| self.rollups[rollup].tuples.number(tuple)).collect();
-            let bucket = |number: u32| self.rollups[rollup].tuples.bucket(number, buckets);
-            let entries: Vec<usize> = (0..delta.tuple.len())
-                .filter(|&entry| wanted(bucket(numbers[delta.tuple[entry] as usize])))
-                .collect();
-            for &entry in &entries {
-                touched |= 1 << bucket(numbers[delta.tuple[entry] as usize]);
-            }
-            for &window in windows {
-                let mut slots = Vec::with_capacity(entries.len());
-                for &entry in &entries {
-                    let number = numbers[delta.tuple[entry] as usize];
-                    let work = &mut self.rollups[rollup].windows[window];
+            check(&context.plan, rollup, None, delta)?;
+            let chain = context.plan.rollups[rollup].chains.get(chain);
+            let chain = chain.ok_or_else(|| Ended::Failed("a delta names an unknown window".into()))?;
+            let RollupWork { tuples, windows, .. } = &mut self.rollups[rollup];
+            let numbers: Vec<u32> = delta.tuples.iter().map(|tuple| tuples.number(tuple)).collect();
+            let bucket = |entry: usize| tuples.bucket(numbers[delta.tuple[entry] as usize], buckets);
+            let entries: Vec<usize> = (0..delta.tuple.len()).filter(|&entry| wanted(bucket(entry))).collect();
+            entries.iter().for_each(|&entry| touched |= 1 << bucket(entry));
+            let mut slots = Vec::with_capacity(chain.len());
+            for &window in chain {
+                let work = &mut windows[window];
+                let cold = self.cold.get(&(rollup as u32, window as u32)).filter(|_| thaw);
+                let place = |&entry: &usize| {
                     let start = clickmill_columns::window_start(delta.starts[entry], work.size);
-                    let (slot, new) = work.groups.slot(start, number);
-                    if new && thaw && start.saturating_add(work.size) <= self.cold {
-                        self.thaw(rollup, window, slot).await?;
+                    let (slot, unknown) = work.groups.slot(start, numbers[delta.tuple[entry] as usize]);
+                    if unknown && cold.is_some_and(|&cold| start.saturating_add(work.size) <= cold) {
+                        new.push((rollup, window, slot));
                     }
-                    self.rollups[rollup].windows[window].change(slot, commit);
-                    slots.push(slot);
-                }
-                let work = &mut self.rollups[rollup].windows[window];
-                merge_states(&context, work, &slots, &entries, &delta).await;
-            }
-        }
-        Ok(touched)
-    }
-
-    /// Looks whether a group that was not known lies in a cell of its own, and if so brings it back.
-    async fn thaw(&mut self, rollup: usize, window: usize, slot: u32) -> Result<(), Ended> {
-        let (context, _) = self.bounds();
-        if context.planted.is(Fault::NotThawed) {
-            return Ok(());
-        }
-        let Some(group) = self.rollups[rollup].windows[window].groups.get(slot) else { return Ok(()) };
-        let name = self.cell_name(rollup, window, group);
-        let cell = context.sure(|| context.env.store().thaw(self.shard, name.bytes())).await?;
-        if let Some(cell) = cell {
-            let saved = GroupSlots::decode(&mut Cursor(&cell))?;
-            self.restore(&saved, 0, |_| true).await?;
-            self.thawed.push(saved);
-        }
-        Ok(())
-    }
-
-    /// Brings back every group that lies in a cell and is not known: all documents are to be sent again.
-    pub async fn thaw_all(&mut self) -> Result<BucketSet, Ended> {
-        let (context, buckets) = self.bounds();
-        let mut touched: BucketSet = 0;
-        for name in context.sure(|| context.env.store().frozen(self.shard)).await? {
-            let cell = context.sure(|| context.env.store().thaw(self.shard, &name)).await?;
-            let Some(cell) = cell else { continue };
-            let saved = GroupSlots::decode(&mut Cursor(&cell))?;
-            let (rollup, window) = (saved.rollup as usize, saved.window as usize);
-            check(&context.plan, rollup, Some(window), &saved)?;
-            let RollupWork { tuples, windows } = &mut self.rollups[rollup];
-            let number = tuples.number(saved.tuples.get(0));
-            if windows[window].groups.find(saved.starts[0], number).is_none() {
-                touched |= 1 << tuples.bucket(number, buckets);
-                self.restore(&saved, 0, |_| true).await?;
-                self.thawed.push(saved);
-            }
-        }
-        Ok(touched)
-    }
-
-    /// Puts groups whose windows lie wholly before `horizon`, and whose documents the index has, into cells of their own.
-    pub async fn freeze(
-        &mut self,
-        horizon: i64,
-        commit: u64,
-    ) -> Result<(Vec<GroupSlots>, BucketSet, i64), Ended> {
-        let (context, buckets) = self.bounds();
-        let (mut frozen, mut touched, mut cold) = (Vec::new(), 0, self.cold);
-        if !self.thawed.is_empty() {
-            // A commit that brings groups back takes none away: read again, it would have to say which came first.
-            return Ok((frozen, touched, cold));
-        }
-        let unindexed = context.planted.is(Fault::FrozenUnindexed);
-        for rollup in 0..self.rollups.len() {
-            for window in 0..self.rollups[rollup].windows.len() {
-                let RollupWork { tuples, windows } = &self.rollups[rollup];
-                let work = &windows[window];
-                if work.metrics.iter().any(|metric| metric.instance.is_none()) {
-                    continue;
-                }
-                let ends_by = horizon.saturating_sub(work.size).saturating_sub(context.plan.reach);
-                let over = |slot: u32, group: Group| {
-                    let info = work.infos[slot as usize];
-                    let quiet = (info.waiting == 0 && info.sent == 0) || unindexed;
-                    group.start <= ends_by && quiet && info.changed < commit
+                    slot
                 };
-                let slots: Vec<u32> = work
-                    .groups
-                    .iter()
-                    .filter(|(slot, group)| over(*slot, *group))
-                    .map(|(slot, _)| slot)
-                    .take(FREEZE)
-                    .collect();
-                for &slot in &slots {
-                    if let Some(group) = work.groups.get(slot) {
-                        touched |= 1 << tuples.bucket(group.tuple, buckets);
-                        cold = cold.max(group.start.saturating_add(work.size));
-                    }
-                }
-                for slot in slots {
-                    match self.freeze_one(rollup, window, slot, commit).await? {
-                        Some(gone) => frozen.push(gone),
-                        None => break,
-                    }
-                }
+                slots.push((window, entries.iter().map(place).collect::<Vec<u32>>()));
+            }
+            placed.push((rollup, entries, slots));
+        }
+        self.thaw(&new).await?;
+        for (delta, (rollup, entries, windows)) in deltas.iter().zip(placed) {
+            for (window, slots) in windows {
+                let work = &mut self.rollups[rollup].windows[window];
+                slots.iter().for_each(|&slot| work.change(slot, commit));
+                merge_states(&context, work, &slots, &entries, delta).await;
             }
         }
-        self.cold = cold;
-        Ok((frozen, touched, cold))
+        Ok(touched)
     }
 
-    async fn freeze_one(
-        &mut self,
-        rollup: usize,
-        window: usize,
-        slot: u32,
-        commit: u64,
-    ) -> Result<Option<GroupSlots>, Ended> {
-        let (context, _) = self.bounds();
-        let Some(saved) = self.saved(rollup, window, &[slot]).await else { return Ok(None) };
-        if let Some(group) = self.rollups[rollup].windows[window].groups.get(slot) {
-            let name = self.cell_name(rollup, window, group);
-            let mut cell = clickmill_columns::Writer::default();
-            saved.encode(&mut cell);
-            let stamp = if context.planted.is(Fault::ColdUnstamped) { 1 } else { commit };
-            let store = context.env.store();
-            context.sure(|| store.freeze(self.shard, name.bytes(), stamp, &cell.0)).await?;
-        }
-        self.rollups[rollup].windows[window].forget(&context, &[slot]).await;
-        Ok(Some(GroupSlots { states: Vec::new(), ..saved }))
-    }
-
-    /// The name of a group's cell, the same for whatever order of rollups and windows in the settings.
-    fn cell_name(&self, rollup: usize, window: usize, group: Group) -> Tuple {
+    /// The name of a group among all groups of the shard.
+    pub fn name(&self, rollup: usize, window: usize, start: i64, tuple: &[u8]) -> Vec<u8> {
         let plan = &self.context.plan.rollups[rollup];
-        let start = group.start.to_be_bytes();
-        let tuple = self.rollups[rollup].tuples.get(group.tuple);
-        let window = plan.windows[window].0.as_bytes();
-        Tuple::new([Some(plan.name.as_bytes()), Some(window), Some(&start[..]), Some(tuple)])
+        refused::name(&plan.name, &plan.windows[window].0, start, tuple)
     }
 
     /// Groups of one window, whole; none where a metric has failed or fails in it: that metric fails alone.
-    async fn saved(&mut self, rollup: usize, window: usize, slots: &[u32]) -> Option<GroupSlots> {
+    pub async fn saved(&mut self, rollup: usize, window: usize, slots: &[u32]) -> Option<GroupSlots> {
         let plan = self.context.plan.clone();
-        let RollupWork { tuples, windows } = &mut self.rollups[rollup];
+        let RollupWork { tuples, windows, .. } = &mut self.rollups[rollup];
         let work = &mut windows[window];
         let mut saved = GroupSlots { rollup: rollup as u32, window: window as u32, ..GroupSlots::default() };
         let mut last = None;
@@ -362,7 +258,7 @@ impl<E: Env> ShardWork<E> {
         let mut all = Vec::new();
         for rollup in 0..self.rollups.len() {
             for window in 0..self.rollups[rollup].windows.len() {
-                let RollupWork { tuples, windows } = &self.rollups[rollup];
+                let RollupWork { tuples, windows, .. } = &self.rollups[rollup];
                 let mut slots: Vec<(u32, i64, u32)> = windows[window]
                     .groups
                     .iter()
@@ -413,6 +309,11 @@ impl<E: Env> ShardWork<E> {
         indexed
     }
 
+    /// Groups in memory.
+    pub fn groups(&self) -> usize {
+        self.rollups.iter().flat_map(|rollup| &rollup.windows).map(|window| window.groups.len()).sum()
+    }
+
     /// Documents that wait, those under way included.
     pub fn waiting(&self) -> usize {
         self.rollups.iter().flat_map(|rollup| &rollup.windows).map(WindowWork::unanswered).sum()
@@ -423,7 +324,7 @@ impl<E: Env> ShardWork<E> {
     pub fn redo(&mut self, row: &ShardRow) {
         let (_, buckets) = self.bounds();
         let all = !row.failed.is_empty();
-        for RollupWork { tuples, windows } in &mut self.rollups {
+        for RollupWork { tuples, windows, .. } in &mut self.rollups {
             for window in windows {
                 window.waiting.clear();
                 window.under_way.clear();
@@ -443,9 +344,6 @@ impl<E: Env> ShardWork<E> {
     }
 }
 
-/// Groups that are put into cells at once, for each window: so that one commit stays short.
-const FREEZE: usize = 1000;
-
 impl<E: Env> WindowWork<E> {
     /// Documents that the index has not acknowledged.
     pub fn unanswered(&self) -> usize {
@@ -462,7 +360,7 @@ impl<E: Env> WindowWork<E> {
     }
 
     /// A change at `commit`: its document waits.
-    fn change(&mut self, slot: u32, commit: u64) {
+    pub fn change(&mut self, slot: u32, commit: u64) {
         self.note(slot, commit);
         let info = &mut self.infos[slot as usize];
         if info.waiting == 0 {
@@ -471,12 +369,16 @@ impl<E: Env> WindowWork<E> {
         }
     }
 
-    async fn forget(&mut self, context: &Context<E>, slots: &[u32]) {
+    /// Slots of groups that go; other groups may get them.
+    pub async fn forget(&mut self, context: &Context<E>, slots: &[u32]) {
+        let mut waited = false;
         for &slot in slots {
             self.groups.remove(slot);
-            self.infos[slot as usize] = Info::default();
+            waited |= std::mem::take(&mut self.infos[slot as usize]).waiting > 0;
         }
-        self.waiting.retain(|slot| !slots.contains(slot));
+        if waited {
+            self.waiting.retain(|&slot| self.infos[slot as usize].waiting > 0);
+        }
         for metric in &mut self.metrics {
             if let Some(instance) = &mut metric.instance
                 && let Err(error) = instance.clear(slots).await
@@ -531,7 +433,12 @@ async fn merge_states<E: Env>(
     }
 }
 
-fn check(plan: &Plan, rollup: usize, window: Option<usize>, slots: &GroupSlots) -> Result<(), Ended> {
+pub(crate) fn check(
+    plan: &Plan,
+    rollup: usize,
+    window: Option<usize>,
+    slots: &GroupSlots,
+) -> Result<(), Ended> {
     let known = plan.rollups.get(rollup);
     let fits = known.is_some_and(|rollup| {
         window.is_none_or(|window| window < rollup.windows.len())

@@ -118,6 +118,18 @@ impl GroupTuples {
         self.tuples.get(number as usize)
     }
 
+    pub fn len(&self) -> usize {
+        self.hashes.len()
+    }
+
+    /// Forgets the tuples that are not `used`; answers the new number of each that is.
+    pub fn keep(&mut self, used: &[bool]) -> Vec<u32> {
+        let old = std::mem::take(self);
+        self.rollup = old.rollup;
+        let number = |(used, tuple)| if used { self.number(tuple) } else { u32::MAX };
+        used.iter().copied().zip(old.tuples.iter()).map(number).collect()
+    }
+
     pub fn shard(&self, number: u32, shards: u32) -> u32 {
         ((self.hashes[number as usize] >> 32) % u64::from(shards)) as u32
     }
@@ -137,6 +149,17 @@ impl GroupTuples {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tuples_that_are_kept_have_new_numbers() {
+        let mut tuples = GroupTuples::new("r");
+        for tuple in [b"a", b"b", b"c"] {
+            tuples.number(tuple);
+        }
+        assert_eq!(tuples.keep(&[false, true, true])[1..], [0, 1]);
+        assert_eq!(tuples.get(1), b"c");
+        assert_eq!((tuples.number(b"b"), tuples.number(b"a")), (0, 2));
+    }
 
     #[test]
     fn equal_tuples_have_one_number() {

@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use clickmill_tasks::{
     batch::DeadLetter,
-    env::Trouble,
+    env::{ColdCell, Trouble},
     name::{BlockKind, BlockName, PartName, PartitionId, TaskId},
 };
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, ToSql, params};
@@ -26,8 +26,8 @@ create table event_files (name text primary key, partition integer, log integer,
     rows integer, bytes integer, columns text not null) without rowid;
 create table document_files (name text primary key, rollup text not null, window text, first integer, last integer,
     rows integer, bytes integer, columns text not null) without rowid;
-create table cold (shard integer, \"group\" blob, version integer, value blob not null,
-    primary key (shard, \"group\", version)) without rowid;
+create table cold (kind integer, number integer, log integer, name blob, version integer not null, value blob not null,
+    primary key (kind, number, log, name)) without rowid;
 ";
 
 /// A file of events that is listed.
@@ -155,6 +155,7 @@ fn kind_key(kind: BlockKind) -> i64 {
         BlockKind::Base => 1,
         BlockKind::Delta => 2,
         BlockKind::Log => 3,
+        BlockKind::Refused => 4,
     }
 }
 
@@ -163,7 +164,8 @@ fn kind_of(key: i64) -> BlockKind {
         0 => BlockKind::Change,
         1 => BlockKind::Base,
         2 => BlockKind::Delta,
-        _ => BlockKind::Log,
+        3 => BlockKind::Log,
+        _ => BlockKind::Refused,
     }
 }
 
@@ -366,29 +368,52 @@ pub fn unlist(connection: &Connection, table: &str, names: &[String]) -> rusqlit
     Ok(all)
 }
 
+/// Where there is a newer cell of the name, that one stays.
 pub fn put_cold(
     connection: &Connection,
-    shard: u32,
-    group: &[u8],
+    task: TaskId,
+    name: &[u8],
     commit: u64,
     value: &[u8],
 ) -> rusqlite::Result<()> {
+    let (kind, number, log) = task_key(task);
     connection
-        .prepare_cached("insert or replace into cold values (?, ?, ?, ?)")?
-        .execute((shard, group, commit as i64, value))
+        .prepare_cached(
+            "insert into cold values (?, ?, ?, ?, ?, ?) on conflict do update
+             set version = excluded.version, value = excluded.value where excluded.version >= cold.version",
+        )?
+        .execute((kind, number, log, name, commit as i64, value))
         .map(drop)
 }
 
-pub fn get_cold(connection: &Connection, shard: u32, group: &[u8]) -> rusqlite::Result<Option<Vec<u8>>> {
-    connection
-        .prepare_cached(
-            "select value from cold where shard = ? and \"group\" = ? order by version desc limit 1",
-        )?
-        .query_row((shard, group), |row| row.get(0))
-        .optional()
+/// The cell of each name, with its commit.
+pub fn get_cold(
+    connection: &Connection,
+    task: TaskId,
+    names: &[Vec<u8>],
+) -> rusqlite::Result<Vec<Option<(u64, Vec<u8>)>>> {
+    let (kind, number, log) = task_key(task);
+    let mut statement = connection.prepare_cached(
+        "select version, value from cold where kind = ? and number = ? and log = ? and name = ?",
+    )?;
+    let cell = |row: &Row<'_>| Ok((row.get::<_, i64>(0)? as u64, row.get(1)?));
+    names.iter().map(|name| statement.query_row((kind, number, log, name), cell).optional()).collect()
 }
 
-pub fn cold_groups(connection: &Connection, shard: u32) -> rusqlite::Result<Vec<Vec<u8>>> {
-    let mut statement = connection.prepare_cached("select distinct \"group\" from cold where shard = ?")?;
-    statement.query_map([shard], |row| row.get(0))?.collect()
+/// At most `most` cells of a task in the order of their names, from the name `from` on.
+pub fn list_cold(
+    connection: &Connection,
+    task: TaskId,
+    from: &[u8],
+    most: usize,
+) -> rusqlite::Result<Vec<(u64, ColdCell)>> {
+    let (kind, number, log) = task_key(task);
+    let mut statement = connection.prepare_cached(
+        "select version, name, value from cold where kind = ? and number = ? and log = ? and name >= ?
+         order by name limit ?",
+    )?;
+    let cell = |row: &Row<'_>| {
+        Ok((row.get::<_, i64>(0)? as u64, ColdCell { name: row.get(1)?, value: row.get(2)? }))
+    };
+    statement.query_map((kind, number, log, from, most as i64), cell)?.collect()
 }

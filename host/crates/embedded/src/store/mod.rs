@@ -12,7 +12,7 @@ mod pending;
 mod tidy;
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     path::Path,
     rc::Rc,
     sync::{
@@ -23,7 +23,7 @@ use std::{
 
 use clickmill_tasks::{
     batch::{DeadLetter, EventBatch},
-    env::{Store, Trouble},
+    env::{ColdCell, ColdPage, Store, Trouble},
     name::{PartName, PartitionId, TaskId},
     row,
 };
@@ -279,25 +279,35 @@ impl Store for EmbeddedStore {
         Ok(())
     }
 
-    async fn freeze(&self, shard: u32, group: &[u8], commit: u64, value: &[u8]) -> Result<(), Trouble> {
-        self.0.pending.put_cell(shard, group, commit, value);
+    async fn freeze(&self, task: TaskId, commit: u64, cells: Rc<[ColdCell]>) -> Result<(), Trouble> {
+        self.0.pending.put_cells(task, commit, &cells);
         Ok(())
     }
 
-    async fn thaw(&self, shard: u32, group: &[u8]) -> Result<Option<Vec<u8>>, Trouble> {
-        if let Some((_, value)) = self.0.pending.cell(shard, group) {
-            return Ok(Some(value));
-        }
-        let group = group.to_vec();
-        self.0.keeper.ask(move |session| database::get_cold(session.connection(), shard, &group)).await
+    async fn thaw(&self, task: TaskId, names: Rc<[Vec<u8>]>) -> Result<Vec<Option<Vec<u8>>>, Trouble> {
+        let pending = self.0.pending.cells(task, &names);
+        let names = names.to_vec();
+        let stored = self.0.keeper.ask(move |session| database::get_cold(session.connection(), task, &names));
+        let newest = |(pending, stored): (Option<(u64, _)>, _)| pending.max(stored).map(|(_, value)| value);
+        Ok(pending.into_iter().zip(stored.await?).map(newest).collect())
     }
 
-    async fn frozen(&self, shard: u32) -> Result<Vec<Vec<u8>>, Trouble> {
-        let mut groups =
-            self.0.keeper.ask(move |session| database::cold_groups(session.connection(), shard)).await?;
-        groups.extend(self.0.pending.cold_groups(shard));
-        groups.sort_unstable();
-        groups.dedup();
-        Ok(groups)
+    async fn frozen(&self, task: TaskId, from: &[u8], most: usize) -> Result<ColdPage, Trouble> {
+        let pending = self.0.pending.cells_from(task, from);
+        let from = from.to_vec();
+        let listed = self.0.keeper.ask(move |session| {
+            database::list_cold(session.connection(), task, &from, most.saturating_add(1))
+        });
+        let mut all = BTreeMap::new();
+        for (commit, cell) in listed.await?.into_iter().chain(pending) {
+            let newest = all.entry(cell.name).or_insert((commit, Vec::new()));
+            if commit >= newest.0 {
+                *newest = (commit, cell.value);
+            }
+        }
+        let next = all.keys().nth(most).cloned();
+        let cells = all.into_iter().take(most);
+        let cells = cells.map(|(name, (commit, value))| (commit, ColdCell { name, value })).collect();
+        Ok(ColdPage { cells, next })
     }
 }

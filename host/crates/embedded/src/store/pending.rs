@@ -7,14 +7,12 @@ use std::{
 
 use clickmill_tasks::{
     batch::DeadLetter,
+    env::ColdCell,
     name::{PartName, TaskId},
 };
 use rusqlite::Connection;
 
 use super::database;
-
-/// A group frozen in a cell: its bytes, the commit, the value.
-type Cell = (Vec<u8>, u64, Vec<u8>);
 
 /// Of one task.
 #[derive(Default)]
@@ -22,7 +20,8 @@ pub struct Put {
     parts: BTreeMap<PartName, Arc<[u8]>>,
     deleted: HashSet<PartName>,
     letters: BTreeMap<(i64, u64), DeadLetter>,
-    cells: Vec<Cell>,
+    /// The newest of each name, with its commit.
+    cells: BTreeMap<Vec<u8>, (u64, Vec<u8>)>,
 }
 
 impl Put {
@@ -36,12 +35,10 @@ impl Put {
         self.parts.iter().try_for_each(|(name, bytes)| database::put_part(connection, *name, bytes))?;
         self.deleted.iter().try_for_each(|name| database::delete_part(connection, *name))?;
         self.letters.values().try_for_each(|letter| database::put_letter(connection, letter))?;
-        if let TaskId::Shard(shard) = task {
-            for (group, commit, value) in &self.cells {
-                database::put_cold(connection, shard, group, *commit, value)?;
-            }
-        }
-        Ok(())
+        let mut cells = self.cells.iter();
+        cells.try_for_each(|(name, (commit, value))| {
+            database::put_cold(connection, task, name, *commit, value)
+        })
     }
 
     /// Puts back what was taken, under whatever was put since.
@@ -55,7 +52,16 @@ impl Put {
         for (key, letter) in taken.letters {
             self.letters.entry(key).or_insert(letter);
         }
-        self.cells.splice(0..0, taken.cells);
+        for (name, (commit, value)) in taken.cells {
+            self.put_cell(name, commit, value);
+        }
+    }
+
+    fn put_cell(&mut self, name: Vec<u8>, commit: u64, value: Vec<u8>) {
+        let newest = self.cells.entry(name).or_default();
+        if commit > newest.0 {
+            *newest = (commit, value);
+        }
     }
 }
 
@@ -101,23 +107,25 @@ impl Pending {
         letters.entry((letter.offset, letter.fence)).or_insert_with(|| letter.clone());
     }
 
-    pub fn put_cell(&self, shard: u32, group: &[u8], commit: u64, value: &[u8]) {
+    pub fn put_cells(&self, task: TaskId, commit: u64, cells: &[ColdCell]) {
         let mut all = self.lock();
-        let cells = &mut all.entry(TaskId::Shard(shard)).or_default().cells;
-        cells.push((group.to_vec(), commit, value.to_vec()));
+        let put = all.entry(task).or_default();
+        cells.iter().for_each(|cell| put.put_cell(cell.name.clone(), commit, cell.value.clone()));
     }
 
-    pub fn cell(&self, shard: u32, group: &[u8]) -> Option<(u64, Vec<u8>)> {
+    /// The cells of these names.
+    pub fn cells(&self, task: TaskId, names: &[Vec<u8>]) -> Vec<Option<(u64, Vec<u8>)>> {
         let all = self.lock();
-        let cells = all.get(&TaskId::Shard(shard))?.cells.iter();
-        let newest = cells.filter(|(of, ..)| of == group).max_by_key(|(_, commit, _)| *commit);
-        newest.map(|(_, commit, value)| (*commit, value.clone()))
+        let put = all.get(&task);
+        names.iter().map(|name| put?.cells.get(name).cloned()).collect()
     }
 
-    pub fn cold_groups(&self, shard: u32) -> Vec<Vec<u8>> {
+    /// The cells whose names lie from `from` on.
+    pub fn cells_from(&self, task: TaskId, from: &[u8]) -> Vec<(u64, ColdCell)> {
         let all = self.lock();
-        let cells = all.get(&TaskId::Shard(shard)).map(|put| &put.cells[..]).unwrap_or_default();
-        cells.iter().map(|(group, ..)| group.clone()).collect()
+        let cells = all.get(&task).into_iter().flat_map(|put| put.cells.range(from.to_vec()..));
+        let cell = |name: &Vec<u8>, value: &Vec<u8>| ColdCell { name: name.clone(), value: value.clone() };
+        cells.map(|(name, (commit, value))| (*commit, cell(name, value))).collect()
     }
 
     /// Takes what a swap of the task's row makes durable; `fence`: of the new row.

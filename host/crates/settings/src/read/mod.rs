@@ -122,7 +122,10 @@ fn state(reader: &mut Reader<'_>, root: &DeTable<'_>) -> State {
     let table = reader.table(root, &STATE);
     reader.known(&table, None);
     let range = Duration::from_secs(1)..=Duration::from_secs(36_500 * 86_400);
-    State { retention: reader.duration(&table, "retention", range) }
+    State {
+        retention: reader.duration(&table, "retention", range),
+        groups: reader.whole(&table, "groups", 1000..=LARGEST).unwrap_or(State::default().groups),
+    }
 }
 
 /// The limits of a table, and the others from `general`.

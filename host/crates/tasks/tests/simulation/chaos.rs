@@ -129,6 +129,7 @@ impl History {
         if !self.is_broken() {
             // The index is lost: the state alone, cold groups too, gives it again.
             self.world.borrow_mut().documents.clear();
+            self.world.borrow_mut().index_is_new = true;
             self.vandals = true;
             self.settle("after the index was lost");
             self.check_rest(true);

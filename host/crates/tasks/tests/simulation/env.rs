@@ -5,7 +5,7 @@ use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
 use clickmill_columns::Values;
 use clickmill_tasks::{
     batch::{DeadLetter, DocumentBatch, EventBatch, RawBatch},
-    env::{Env, Fetched, Index, Indexed, Reader, Source, Store, Trouble},
+    env::{ColdCell, ColdPage, Env, Fetched, Index, Indexed, Reader, Source, Store, Trouble},
     name::{PartName, PartitionId, TaskId},
     row::Position,
 };
@@ -299,34 +299,26 @@ impl Store for SimEnv {
         if whole { Ok(()) } else { lost() }
     }
 
-    async fn freeze(&self, shard: u32, group: &[u8], commit: u64, value: &[u8]) -> Result<(), Trouble> {
-        let (group, value) = (group.to_vec(), value.to_vec());
+    async fn freeze(&self, task: TaskId, commit: u64, cells: Rc<[ColdCell]>) -> Result<(), Trouble> {
+        let part = self.part(&cells);
+        let (cells, whole) = (part.clone().unwrap_or_else(|| cells.to_vec()), part.is_none());
         let freeze = move |world: &mut World| {
-            world.counts.add("freezes");
-            world.cells.entry((shard, group.clone())).or_default().insert(commit, value.clone());
+            for cell in &cells {
+                world.freeze(task, commit, cell);
+            }
         };
-        self.write("freeze", TaskId::Shard(shard), freeze).await
+        self.write("freeze", task, freeze).await?;
+        if whole { Ok(()) } else { lost() }
     }
 
-    async fn thaw(&self, shard: u32, group: &[u8]) -> Result<Option<Vec<u8>>, Trouble> {
-        let group = group.to_vec();
-        let thaw = move |world: &mut World| {
-            let cells = world.cells.get(&(shard, group.clone()));
-            let newest = cells.and_then(|cells| cells.values().next_back()).cloned();
-            if newest.is_some() {
-                world.counts.add("thaws");
-            }
-            newest
-        };
+    async fn thaw(&self, task: TaskId, names: Rc<[Vec<u8>]>) -> Result<Vec<Option<Vec<u8>>>, Trouble> {
+        let thaw = move |world: &mut World| names.iter().map(|name| world.thaw(task, name)).collect();
         self.call("thaw", true, thaw).await
     }
 
-    async fn frozen(&self, shard: u32) -> Result<Vec<Vec<u8>>, Trouble> {
-        let frozen = move |world: &mut World| {
-            let cells = world.cells.keys().filter(|(of, _)| *of == shard);
-            cells.map(|(_, group)| group.clone()).collect()
-        };
-        self.call("frozen", true, frozen).await
+    async fn frozen(&self, task: TaskId, from: &[u8], most: usize) -> Result<ColdPage, Trouble> {
+        let from = from.to_vec();
+        self.call("frozen", true, move |world| world.frozen(task, &from, most)).await
     }
 }
 
@@ -354,7 +346,8 @@ impl Index for SimEnv {
             let mut answers = Vec::new();
             for offer in &offers {
                 let again = !world.calm && world.random.chance(world.setup.bad * 0.2);
-                answers.push(if world.setup.refuses && offer.key.3.first() == Some(&Some("b".into())) {
+                answers.push(if world.refuses(&offer.key) {
+                    world.counts.add("documents refused");
                     Indexed::Refused("no b".into())
                 } else if again {
                     Indexed::Again("too many requests".into())

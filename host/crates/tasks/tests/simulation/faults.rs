@@ -1,4 +1,4 @@
-//! Every rule broken on purpose, and seen to be broken within as many histories as the suite runs.
+//! Every rule broken on purpose, and seen to be broken.
 
 use std::{
     sync::{
@@ -36,7 +36,7 @@ const fn rule(rule: u32, broken: Broken) -> Planting {
     Planting { rule, broken }
 }
 
-pub const FAULTS: [Planting; 38] = [
+pub const FAULTS: [Planting; 43] = [
     rule(3, World(WorldFault::BlindCas)),
     rule(3, Crate(Fault::OwnerName)),
     rule(3, Crate(Fault::ErrorIsNo)),
@@ -70,10 +70,15 @@ pub const FAULTS: [Planting; 38] = [
     rule(8, Crate(Fault::IndexedAhead)),
     rule(8, Crate(Fault::NoLeap)),
     rule(8, Crate(Fault::ReindexHot)),
+    rule(8, Crate(Fault::RefusedLater)),
+    rule(8, Crate(Fault::RefusedForEver)),
     rule(10, World(WorldFault::ShardByNumber)),
     rule(12, Crate(Fault::FrozenUnindexed)),
     rule(12, Crate(Fault::NotThawed)),
     rule(12, Crate(Fault::ColdUnstamped)),
+    rule(12, Crate(Fault::ColdForgotten)),
+    rule(12, Crate(Fault::FrozenLater)),
+    rule(12, Crate(Fault::ThawedUnlisted)),
     rule(12, Crate(Fault::OriginsEarly)),
 ];
 

@@ -9,6 +9,7 @@ use clickmill_tasks::{
     batch::{DeadLetter, fingerprint},
     name::{BlockKind, BlockName, PartName, PartitionId, TaskId},
     quiet::Rows,
+    refused,
     row::{BlockRef, PartitionRow, Position, Row, ShardRow},
 };
 
@@ -367,9 +368,11 @@ impl World {
                 format!("shard {shard} forgets what the index has: {before}, then {now}")
             });
         }
-        self.need(new.cold >= old.cold || old.head.fence == 0, || {
-            format!("the cold end of shard {shard} fell")
-        });
+        let fell = old.cold.iter().any(|(window, end)| new.cold.get(window).is_none_or(|now| now < end));
+        self.need(!fell, || format!("the cold end of shard {shard} fell"));
+        if new.cold != old.cold && new.cold.values().any(|&end| end > self.greatest_horizon()) {
+            self.counts.add("commits that freeze groups before the horizon");
+        }
         let bound = self.setup.bounds.changes * 9 + 4;
         self.need(new.state.changes.len() <= bound, || format!("the changes of shard {shard} have no bound"));
         self.say(|| {
@@ -377,11 +380,16 @@ impl World {
             let changes: Vec<u64> = state.changes.iter().map(|change| change.commit).collect();
             let bases: Vec<(u8, u64)> = state.bases.iter().map(|(&bucket, base)| (bucket, base.1)).collect();
             format!(
-                "shard {shard}: {:?} merged {merged:?} indexed {:?} cold {} failed {:?} changes {changes:?} bases {bases:?}",
+                "shard {shard}: {:?} merged {merged:?} indexed {:?} cold {:?} failed {:?} changes {changes:?} bases {bases:?}",
                 new.head, new.indexed, new.cold, new.failed
             )
         });
         self.truth[shard as usize].insert(new.head.commit, merged);
+    }
+
+    fn greatest_horizon(&self) -> i64 {
+        let rows = (0..PARTITIONS).filter_map(|p| self.partition_row(p));
+        rows.map(|row| row.horizon).max().unwrap_or(i64::MIN)
     }
 
     /// What a document must show when the shard has merged these commits.
@@ -447,6 +455,17 @@ impl World {
         self.flying.is_empty() && rows.answered(self.setup.shards)
     }
 
+    /// The groups whose documents are kept as refused.
+    fn refusals(&self) -> BTreeSet<Key> {
+        let rows = (0..self.setup.shards).filter_map(|shard| self.shard_row(shard));
+        let blocks = rows.filter_map(|row| row.refusals).map(|block| {
+            let parts = block.parts(self.setup.bounds.part);
+            parts.filter_map(|part| self.parts.get(&part)).flat_map(|part| part.to_vec()).collect::<Vec<u8>>()
+        });
+        let documents = blocks.flat_map(|block| refused::documents(&block).unwrap());
+        documents.map(|document| (document.rollup, document.window, document.start, document.by)).collect()
+    }
+
     pub fn check_rest(&mut self, last: bool) {
         for p in 0..PARTITIONS {
             let Some(row) = self.partition_row(p) else {
@@ -476,9 +495,15 @@ impl World {
                 want.entry(key).or_default().add(&numbers);
             }
         }
-        let refused = |key: &Key| self.setup.refuses && key.3.first() == Some(&Some("b".into()));
+        let kept = self.refusals();
         let mut wrong = None;
-        for (key, numbers) in want.iter().filter(|(key, _)| !refused(key)) {
+        for key in want.keys().filter(|key| self.refuses(key) && !kept.contains(*key)) {
+            wrong = Some(format!("a refused document is not kept: {key:?}"));
+        }
+        if let Some(key) = kept.iter().find(|key| !self.refuses(key)) {
+            wrong = Some(format!("a document is kept as refused that the index has taken: {key:?}"));
+        }
+        for (key, numbers) in want.iter().filter(|(key, _)| !self.refuses(key)) {
             let due = numbers.fields(&self.metrics(key));
             let found = self.documents.get(key).map(|document| &document.fields);
             let null = |field: &Option<String>| field.is_none() && self.metric_failed && !last;

@@ -27,6 +27,13 @@ pub enum Broken {
     World(WorldFault),
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refuses {
+    Always,
+    /// Until the index was lost and somebody made another one.
+    AtFirst,
+}
+
 pub const PARTITIONS: usize = 3;
 
 #[derive(Clone)]
@@ -49,8 +56,8 @@ pub struct Setup {
     pub gap: i64,
     /// Input that ends, with a state of the source's own in a block.
     pub files: bool,
-    /// The index refuses the documents of one URL for good.
-    pub refuses: bool,
+    /// The index refuses the documents of one URL for good, or until it is lost.
+    pub refuses: Option<Refuses>,
     pub bounds: Bounds,
     pub rollups: Vec<RollupSpec>,
     pub plan: Arc<Plan>,
@@ -75,6 +82,7 @@ impl Setup {
             outbox: random.pick(&[2, 4, 4, 16]),
             changes: random.pick(&[1, 4, 4, 12]),
             greatest: random.pick(&[1, 1, 2, 3]),
+            groups: random.pick(&[1, 4, 20, 1000]),
             waiting: random.pick(&[1, 4, 1000]),
             documents: random.pick(&[1, 3, 100]),
             dictionary: random.pick(&[1, 200, 1 << 20]),
@@ -115,7 +123,11 @@ impl Setup {
             retention: (!random.chance(0.1)).then_some(7),
             gap: 5,
             files: random.chance(0.2),
-            refuses: random.chance(0.06),
+            refuses: match random.unit() {
+                0.0..0.06 => Some(Refuses::Always),
+                0.06..0.12 => Some(Refuses::AtFirst),
+                _ => None,
+            },
             bounds,
             rollups,
             plan: Arc::new(plan),

@@ -11,7 +11,7 @@ use std::{
 
 use clickmill_tasks::{
     batch::DeadLetter,
-    env::Trouble,
+    env::{ColdCell, ColdPage, Trouble},
     name::{PartName, TaskId},
 };
 
@@ -20,7 +20,7 @@ use crate::{
     log::Log,
     oracle::{Answer, Key},
     random::Random,
-    setup::{PARTITIONS, Setup, WorldFault},
+    setup::{PARTITIONS, Refuses, Setup, WorldFault},
 };
 
 /// What happened, over all histories: a simulation in which nothing happens proves nothing.
@@ -102,6 +102,8 @@ pub struct World {
     /// The epoch of the newest settings.
     pub epoch: u32,
     pub index_is_away: bool,
+    /// The index was lost, and is another one.
+    pub index_is_new: bool,
 
     pub rows: BTreeMap<TaskId, Vec<u8>>,
     pub row_values: BTreeSet<Vec<u8>>,
@@ -111,7 +113,7 @@ pub struct World {
     pub letters: BTreeMap<Place, BTreeMap<u64, String>>,
     /// The greatest fence at which an event row was deleted.
     pub undone: BTreeMap<Place, u64>,
-    pub cells: BTreeMap<(u32, Vec<u8>), BTreeMap<u64, Vec<u8>>>,
+    pub cells: BTreeMap<(TaskId, Vec<u8>), BTreeMap<u64, Vec<u8>>>,
     pub documents: BTreeMap<Key, Document>,
     pub committed: BTreeMap<usize, i64>,
     /// In a store that makes durable with the next row of the task: what waits for it, by host.
@@ -144,6 +146,7 @@ impl World {
             logs,
             epoch: 1,
             index_is_away: false,
+            index_is_new: false,
             rows: BTreeMap::new(),
             row_values: BTreeSet::new(),
             parts: BTreeMap::new(),
@@ -308,6 +311,47 @@ impl World {
         let undone = self.undone.entry((partition, offset)).or_default();
         *undone = fence.max(*undone);
         self.check_outcome(partition, offset);
+    }
+
+    pub fn freeze(&mut self, task: TaskId, commit: u64, cell: &ColdCell) {
+        self.counts.add("freezes");
+        let versions = self.cells.entry((task, cell.name.clone())).or_default();
+        versions.insert(commit, cell.value.clone());
+    }
+
+    /// The newest cell of a name.
+    pub fn thaw(&mut self, task: TaskId, name: &[u8]) -> Option<Vec<u8>> {
+        let cells = self.cells.get(&(task, name.to_vec()));
+        let newest = cells.and_then(|cells| cells.values().next_back()).cloned();
+        self.counts.add(if newest.is_some() { "thaws" } else { "thaws of nothing" });
+        newest
+    }
+
+    pub fn frozen(&mut self, task: TaskId, from: &[u8], most: usize) -> ColdPage {
+        let mut page = ColdPage::default();
+        for ((_, name), versions) in
+            self.cells.range((task, from.to_vec())..).take_while(|(key, _)| key.0 == task)
+        {
+            if page.cells.len() == most {
+                page.next = Some(name.clone());
+                self.counts.add("pages of cells with more to come");
+                break;
+            }
+            if let Some((&commit, value)) = versions.last_key_value() {
+                page.cells.push((commit, ColdCell { name: name.clone(), value: value.clone() }));
+            }
+        }
+        page
+    }
+
+    /// Whether the index refuses the document of a group for good.
+    pub fn refuses(&self, key: &Key) -> bool {
+        let now = match self.setup.refuses {
+            Some(Refuses::Always) => true,
+            Some(Refuses::AtFirst) => !self.index_is_new,
+            None => false,
+        };
+        now && key.3.first() == Some(&Some("b".into()))
     }
 
     pub fn put_document(&mut self, shard: u32, offer: &Offer) {
