@@ -8,17 +8,17 @@ use clickmill_settings::Config;
 use clickmill_tasks::{batch::DeadLetter, refused::RefusedDocument};
 
 use crate::{
-    ConfigArg,
     error::Error,
+    listing::{self, Listing},
     load,
-    output::{Flat, Format, Printer},
+    output::Flat,
     reading,
 };
 
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    config: ConfigArg,
+    listing: listing::Args,
     /// Documents that the index refused for good, and why, instead of records. Of each shard the newest 1,000 are kept, each until
     /// the index takes a later version.
     #[arg(long, conflicts_with_all = ["reason", "partition"])]
@@ -26,77 +26,61 @@ pub struct Args {
     /// Only this reason: "invalid-json".
     #[arg(long)]
     reason: Option<String>,
-    /// Only this partition.
-    #[arg(long)]
-    partition: Option<u32>,
     /// Prints only how many there are of each reason.
     #[arg(long)]
     count: bool,
-    /// Rows at most; 0 is all.
-    #[arg(long, default_value_t = 20)]
-    limit: u64,
-    #[arg(long, value_enum, default_value = "table")]
-    format: Format,
 }
 
 pub fn dead_letters(args: Args) -> Result<ExitCode, Error> {
-    let config = load::settings(&args.config.config)?;
+    let config = load::settings(&args.listing.config.config)?;
+    let mut listing = Listing::new(&args.listing);
     if args.documents {
-        return documents(&args, &config);
+        return documents(listing, args.count, &config);
     }
-    let mut printer = Printer::new(args.format);
-    let (mut found, mut failed) = (0u64, None);
     let mut reasons: BTreeMap<String, u64> = BTreeMap::new();
     reading::dead_letters(&config, |letter| {
         let reason = args.reason.as_ref().is_none_or(|reason| *reason == letter.reason);
-        let partition = args.partition.is_none_or(|partition| partition == letter.partition.partition);
-        if !reason || !partition {
+        if !reason || !args.listing.wants(letter.partition.partition) {
             return ControlFlow::Continue(());
         }
-        found += 1;
         if args.count {
             *reasons.entry(letter.reason).or_default() += 1;
-        } else if let Err(error) = printer.print(flat(letter)) {
-            failed = Some(error);
-            return ControlFlow::Break(());
+            return ControlFlow::Continue(());
         }
-        match !args.count && found == args.limit {
-            true => ControlFlow::Break(()),
-            false => ControlFlow::Continue(()),
-        }
+        listing.print(flat(letter))
     })?;
-    if let Some(error) = failed {
-        return Err(error);
-    }
-    for (reason, count) in reasons {
-        printer.print(vec![("reason".into(), reason.into()), ("count".into(), count.into())])?;
-    }
-    printer.finish()?;
+    print_counts(&mut listing, reasons.into_iter());
+    listing.finish()?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn documents(args: &Args, config: &Config) -> Result<ExitCode, Error> {
+fn documents(mut listing: Listing, count: bool, config: &Config) -> Result<ExitCode, Error> {
     let refused = reading::refused(config)?;
-    let mut printer = Printer::new(args.format);
-    if args.count {
+    if count {
         // What the index says begins with the kind of the error.
         let mut reasons: BTreeMap<&str, u64> = BTreeMap::new();
         for (_, document) in &refused {
             let reason = document.message.split_once(':').map_or(&*document.message, |(kind, _)| kind);
             *reasons.entry(reason).or_default() += 1;
         }
-        for (reason, count) in reasons {
-            printer.print(vec![("reason".into(), reason.into()), ("count".into(), count.into())])?;
-        }
+        print_counts(&mut listing, reasons.into_iter().map(|(reason, count)| (reason.to_owned(), count)));
     } else {
-        let most =
-            if args.limit == 0 { usize::MAX } else { usize::try_from(args.limit).unwrap_or(usize::MAX) };
-        for (shard, document) in refused.into_iter().take(most) {
-            printer.print(flat_document(config, shard, document))?;
+        for (shard, document) in refused {
+            if listing.print(flat_document(config, shard, document)).is_break() {
+                break;
+            }
         }
     }
-    printer.finish()?;
+    listing.finish()?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn print_counts(listing: &mut Listing, reasons: impl Iterator<Item = (String, u64)>) {
+    for (reason, count) in reasons {
+        if listing.print(vec![("reason".into(), reason.into()), ("count".into(), count.into())]).is_break() {
+            break;
+        }
+    }
 }
 
 fn flat_document(config: &Config, shard: u32, document: RefusedDocument) -> Flat {

@@ -5,31 +5,23 @@ use std::{ops::ControlFlow, process::ExitCode};
 use clickmill_tasks::read::StoredEvent;
 
 use crate::{
-    ConfigArg,
     error::Error,
+    listing::{self, Listing},
     load,
-    output::{Flat, Format, Printer},
+    output::Flat,
     reading,
 };
 
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    config: ConfigArg,
+    listing: listing::Args,
     /// Only events whose column has this value; may be given several times.
     #[arg(long, value_name = "COLUMN=VALUE", value_parser = equal)]
     r#where: Vec<(String, String)>,
-    /// Only this partition.
-    #[arg(long)]
-    partition: Option<u32>,
     /// Prints only how many there are.
     #[arg(long)]
     count: bool,
-    /// Rows at most; 0 is all.
-    #[arg(long, default_value_t = 20)]
-    limit: u64,
-    #[arg(long, value_enum, default_value = "table")]
-    format: Format,
 }
 
 pub fn equal(text: &str) -> Result<(String, String), String> {
@@ -38,9 +30,9 @@ pub fn equal(text: &str) -> Result<(String, String), String> {
 }
 
 pub fn events(args: Args) -> Result<ExitCode, Error> {
-    let config = load::settings(&args.config.config)?;
-    let mut printer = Printer::new(args.format);
-    let (mut found, mut failed, mut any) = (0u64, None, false);
+    let config = load::settings(&args.listing.config.config)?;
+    let mut listing = Listing::new(&args.listing);
+    let (mut found, mut any) = (0u64, false);
     let mut unknown: Vec<&String> = args.r#where.iter().map(|(column, _)| column).collect();
     reading::events(&config, |event| {
         unknown.retain(|column| event.cells.iter().all(|(name, _)| **name != **column));
@@ -48,21 +40,12 @@ pub fn events(args: Args) -> Result<ExitCode, Error> {
         if !wanted(&args, &event) {
             return ControlFlow::Continue(());
         }
-        found += 1;
-        if !args.count
-            && let Err(error) = printer.print(flat(event))
-        {
-            failed = Some(error);
-            return ControlFlow::Break(());
+        if args.count {
+            found += 1;
+            return ControlFlow::Continue(());
         }
-        match !args.count && found == args.limit {
-            true => ControlFlow::Break(()),
-            false => ControlFlow::Continue(()),
-        }
+        listing.print(flat(event))
     })?;
-    if let Some(error) = failed {
-        return Err(error);
-    }
     // A column that no event has is a mistake, not an empty answer.
     if let (true, Some(column)) = (any, unknown.first()) {
         return Err(Error::Usage(format!("no column `{column}`; `check` shows those that are stored")));
@@ -70,7 +53,7 @@ pub fn events(args: Args) -> Result<ExitCode, Error> {
     if args.count {
         println!("{found}");
     } else {
-        printer.finish()?;
+        listing.finish()?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -80,8 +63,7 @@ fn wanted(args: &Args, event: &StoredEvent) -> bool {
         let cell = event.cells.iter().find(|(name, _)| **name == **column);
         cell.is_some_and(|(_, cell)| cell.as_deref() == Some(value))
     };
-    args.partition.is_none_or(|partition| partition == event.partition.partition)
-        && args.r#where.iter().all(has)
+    args.listing.wants(event.partition.partition) && args.r#where.iter().all(has)
 }
 
 fn flat(event: StoredEvent) -> Flat {

@@ -9,6 +9,7 @@ mod error;
 mod events;
 mod generate;
 mod host;
+mod listing;
 mod load;
 mod output;
 mod plugin;
@@ -17,15 +18,19 @@ mod query;
 mod reading;
 mod run;
 mod summary;
+mod table;
 mod world;
 
 use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
+const EXIT_CODES: &str = "Exit codes: 0 all is done; 1 something went wrong while it ran; 2 the settings, the plugins or the \
+     arguments are wrong. What is wrong is said on stderr.";
+
 /// Turns a stream of web clicks into clicks, unique users and average time per URL and country; exact, whatever is killed.
 #[derive(Parser)]
-#[command(version, max_term_width = 100)]
+#[command(version, max_term_width = 100, after_help = EXIT_CODES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -1,7 +1,6 @@
 //! How rows are printed: a table for people, one JSON object a line or CSV for programs.
 
 use std::{
-    fmt,
     io::{self, BufWriter, StdoutLock, Write},
     sync::Arc,
 };
@@ -10,7 +9,7 @@ use clickmill_columns::format_instant;
 use clickmill_tasks::read::{StoredDocument, Value};
 use serde_json::{Map, Number};
 
-use crate::error::Error;
+use crate::{error::Error, table::Table};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
@@ -53,10 +52,7 @@ impl Printer {
                 self.out.write_all(lines.as_bytes())
             }
             Format::Table => {
-                if self.table.columns.is_empty() {
-                    self.table.columns = names().collect();
-                }
-                self.table.rows.push(row.into_iter().map(|(_, value)| value).collect());
+                self.table.push(row);
                 Ok(())
             }
         }
@@ -83,111 +79,12 @@ fn csv(fields: impl Iterator<Item = String>) -> String {
 }
 
 /// A value as text; null is empty.
-fn text(value: &serde_json::Value) -> String {
+pub fn text(value: &serde_json::Value) -> String {
     match value {
         serde_json::Value::Null => String::new(),
         serde_json::Value::String(text) => text.clone(),
         other => other.to_string(),
     }
-}
-
-/// Aligned columns: numbers to the right, text to the left, long text cut in its middle so that a row fits the terminal.
-#[derive(Default)]
-pub struct Table {
-    columns: Vec<String>,
-    rows: Vec<Vec<serde_json::Value>>,
-}
-
-impl Table {
-    pub fn of_documents(documents: &[StoredDocument]) -> Table {
-        let rows: Vec<Flat> = documents.iter().map(document).collect();
-        let columns = rows.first().map(|row| row.iter().map(|(name, _)| name.to_string()).collect());
-        Table {
-            columns: columns.unwrap_or_default(),
-            rows: rows.into_iter().map(|row| row.into_iter().map(|(_, value)| value).collect()).collect(),
-        }
-    }
-}
-
-impl fmt::Display for Table {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.rows.is_empty() {
-            return writeln!(f, "no rows");
-        }
-        // A window's end follows from its start; rollup and window are worth a column only where they differ.
-        let same = |column: usize| self.rows.iter().all(|row| row[column] == self.rows[0][column]);
-        let dull = |column: usize| match &*self.columns[column] {
-            "window_end" => true,
-            "rollup" | "window" => same(column),
-            _ => false,
-        };
-        let shown: Vec<usize> = (0..self.columns.len()).filter(|&column| !dull(column)).collect();
-        let cell = |row: &Vec<serde_json::Value>, column: usize| match &row[column] {
-            serde_json::Value::Null => "-".to_owned(),
-            serde_json::Value::Number(number) if number.is_f64() => {
-                format!("{:.1}", number.as_f64().unwrap_or_default())
-            }
-            other => printable(&text(other)),
-        };
-        let mut widths: Vec<usize> =
-            shown.iter().map(|&column| self.columns[column].chars().count()).collect();
-        let rows: Vec<Vec<String>> =
-            self.rows.iter().map(|row| shown.iter().map(|&column| cell(row, column)).collect()).collect();
-        for row in &rows {
-            for (width, text) in widths.iter_mut().zip(row) {
-                *width = (*width).max(text.chars().count());
-            }
-        }
-        let terminal = terminal_width();
-        let total: usize = widths.iter().sum::<usize>() + 2 * (widths.len() - 1);
-        if let (true, Some(widest)) =
-            (total > terminal, (0..widths.len()).max_by_key(|&column| widths[column]))
-        {
-            widths[widest] = widths[widest].saturating_sub(total - terminal).max(20);
-        }
-        let number = |column: usize| {
-            self.rows.iter().all(|row| row[shown[column]].is_number() || row[shown[column]].is_null())
-        };
-        let line = |f: &mut fmt::Formatter<'_>, cells: &[String]| {
-            let mut line = String::new();
-            for (column, text) in cells.iter().enumerate() {
-                let text = middle(text, widths[column]);
-                let pad = " ".repeat(widths[column] - text.chars().count());
-                let gap = if column == 0 { "" } else { "  " };
-                line +=
-                    &if number(column) { format!("{gap}{pad}{text}") } else { format!("{gap}{text}{pad}") };
-            }
-            writeln!(f, "{}", line.trim_end())
-        };
-        line(f, &shown.iter().map(|&column| self.columns[column].clone()).collect::<Vec<_>>())?;
-        rows.iter().try_for_each(|row| line(f, row))
-    }
-}
-
-/// Text from outside never steers the terminal.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
-}
-
-/// A text of at most `width` characters: the middle of a longer one is left out.
-fn middle(text: &str, width: usize) -> String {
-    let length = text.chars().count();
-    if length <= width {
-        return text.to_owned();
-    }
-    let (head, tail) = ((width - 1).div_ceil(2), (width - 1) / 2);
-    let begin: String = text.chars().take(head).collect();
-    let end: String = text.chars().skip(length - tail).collect();
-    format!("{begin}…{end}")
-}
-
-fn terminal_width() -> usize {
-    let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
-    columns.unwrap_or_else(|| usize::from(indicatif_width()))
-}
-
-fn indicatif_width() -> u16 {
-    console::Term::stdout().size_checked().map_or(120, |(_, width)| width)
 }
 
 /// A document as the contract writes it, flat.
@@ -242,12 +139,6 @@ pub fn size(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn long_text_is_cut_in_its_middle() {
-        assert_eq!(middle("abcdefghij", 5), "ab…ij");
-        assert_eq!(middle("abc", 5), "abc");
-    }
 
     #[test]
     fn numbers_have_commas() {

@@ -26,7 +26,7 @@ use crate::{
     error::Error,
     host::{Host, Setup},
     load,
-    progress::Display,
+    progress::{self, Display},
     reading,
     summary::{self, Own},
     world::{self, AnyIndex, AnySource, AnyStore, Shared, World, random},
@@ -134,7 +134,10 @@ async fn work(
     let mut host = Host::new(setup);
     let mut work = Assigned::new(&shared, &meta, changes, logs);
     work.start(&mut host)?;
-    let stopped = wait(args, &shared, &meta, &mut host, &mut work).await;
+    let stopped = tokio::select! {
+        stopped = wait(args, &shared, &meta, &mut host, &mut work) => stopped,
+        never = progress::watch(&shared.source, progress) => match never {},
+    };
     let ended = host.stop().await;
     stopped?;
     ended?;

@@ -1,13 +1,16 @@
 //! What `run` says at its end.
 
-use std::time::Duration;
+use std::{
+    io::{self, Write},
+    time::Duration,
+};
 
 use clickmill_embedded::Written;
 use clickmill_settings::{Config, Index};
 use clickmill_tasks::{Progress, quiet::Rows, row::Counters};
 use serde_json::json;
 
-use crate::{error::Error, output::Table, reading};
+use crate::{error::Error, reading, table::Table};
 
 /// What this process committed.
 pub struct Own {
@@ -67,6 +70,13 @@ impl Own {
 
 /// The first rows of the answer, what could not be used, and the balance.
 pub fn print(config: &Config, progress: &Progress, own: &Own, rows: &Rows) -> Result<(), Error> {
+    let first = first(config)?;
+    write(&mut io::stdout().lock(), first, progress, own, rows)
+        .map_err(Error::io("the output cannot be written"))
+}
+
+/// The first rows of the answer, and what they are; none where another service has them, or there are none.
+fn first(config: &Config) -> Result<Option<(String, Table)>, Error> {
     const SHOWN: usize = 10;
     if matches!(config.index, Index::Embedded { .. })
         && let Some(rollup) = config.pipeline.rollups.first()
@@ -74,13 +84,26 @@ pub fn print(config: &Config, progress: &Progress, own: &Own, rows: &Rows) -> Re
     {
         let first = reading::top(config, &rollup.name, &window.name, SHOWN)?;
         if !first.is_empty() {
-            println!("{} by {}, the first of {}:\n", window.name, rollup.by.join(" and "), rollup.name);
-            print!("{}", Table::of_documents(&first));
-            println!();
+            let heading =
+                format!("{} by {}, the first of {}", window.name, rollup.by.join(" and "), rollup.name);
+            return Ok(Some((heading, Table::of_documents(&first))));
         }
     }
+    Ok(None)
+}
+
+fn write(
+    out: &mut impl Write,
+    first: Option<(String, Table)>,
+    progress: &Progress,
+    own: &Own,
+    rows: &Rows,
+) -> io::Result<()> {
+    if let Some((heading, table)) = first {
+        writeln!(out, "{heading}:\n\n{table}")?;
+    }
     for (field, count) in progress.unusable_fields() {
-        println!("{field}: {count} values could not be used and count as absent");
+        writeln!(out, "{field}: {count} values could not be used and count as absent")?;
     }
     let refused: u64 = rows.shards.values().map(|row| row.refused).sum();
     if refused > 0 {
@@ -88,17 +111,17 @@ pub fn print(config: &Config, progress: &Progress, own: &Own, rows: &Rows) -> Re
     }
     let total = rows.counters();
     for (reason, count) in &total.dead_letters {
-        println!("{reason}: {count} dead letters");
+        writeln!(out, "{reason}: {count} dead letters")?;
     }
-    println!(
+    writeln!(
+        out,
         "{} records = {} events + {} dead letters + {} skipped",
         total.records,
         total.events,
         total.dead(),
         total.skipped
-    );
+    )?;
     let earlier =
         if total.records == own.records { String::new() } else { format!("{} records now: ", own.records) };
-    println!("{earlier}{:.1} s, {:.0} events/s", own.elapsed.as_secs_f64(), own.rate());
-    Ok(())
+    writeln!(out, "{earlier}{:.1} s, {:.0} events/s", own.elapsed.as_secs_f64(), own.rate())
 }

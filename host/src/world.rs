@@ -18,6 +18,7 @@ use clickmill_kafka::{Change, KafkaReader, KafkaSource};
 use clickmill_plugin::WasmPlugins;
 use clickmill_settings::{self as settings, Config};
 use clickmill_tasks::{
+    Left,
     batch::{DeadLetter, DocumentBatch, EventBatch},
     env::{ColdCell, ColdPage, Env, Fetched, Index, Indexed, Reader, Source, Store, Trouble},
     name::{PART, PartName, PartitionId, TaskId},
@@ -190,6 +191,16 @@ pub enum AnyReader {
 }
 
 impl AnySource {
+    /// What it has and was not read yet, where that can be known.
+    pub async fn left(&self) -> Option<Left> {
+        match self {
+            AnySource::Files(source) => source.left().map(Left::Bytes),
+            AnySource::Generate(_) => None,
+            // A reader that cannot reach the broker says so itself.
+            AnySource::Kafka(source) => source.lag().await.ok().map(Left::Records),
+        }
+    }
+
     /// The position at the earliest record that is there, or at the end, for one that does not fit any more.
     pub async fn resume(&self, id: PartitionId, position: &Position, end: bool) -> Result<Position, Trouble> {
         let at = |next| Position { next, ..Position::default() };

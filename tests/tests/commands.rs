@@ -110,8 +110,15 @@ fn query_filters_sorts_and_limits() {
             "2026-03-01T00:00:00Z,url-country,1d,2026-03-02T00:00:00Z,https://example.com/page/"
         )
     );
-    let table = folder.ok(&["query", "--limit", "2", "--window", "1d"]);
+    let query = |columns: &str| {
+        let output =
+            folder.command(&["query", "--limit", "2", "--window", "1d"]).env("COLUMNS", columns).output();
+        String::from_utf8(output.unwrap().stdout).unwrap()
+    };
+    let table = query("200");
     assert!(table.starts_with("@timestamp") && table.lines().count() == 3, "{table}");
+    let narrow = query("80");
+    assert!(narrow.lines().all(|line| line.chars().count() <= 80), "{narrow}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::{fs, io::Read, path::Path};
 
-use clickmill_tests::{Folder, Raw, answer, compare, documents, ndjson, summary};
+use clickmill_tests::{Folder, Raw, answer, clickmill, compare, documents, ndjson, summary};
 
 /// What the main job prints, without the line that says how long it took.
 const PRINTED: &str = include_str!("sample.txt");
@@ -43,6 +43,18 @@ fn the_main_job_prints_the_known_answer() {
     let (answer, last) = text.trim_end().rsplit_once('\n').unwrap();
     assert_eq!(answer, PRINTED.trim_end(), "\nprinted:\n{answer}\n");
     assert!(last.ends_with(" events/s"), "{last}");
+
+    // Where no terminal is too narrow for it, the table is whole.
+    let wide = folder.command(&["query", "--limit", "5"]).env_remove("COLUMNS").output().unwrap();
+    let wide = String::from_utf8(wide.stdout).unwrap();
+    assert!(wide.starts_with("@timestamp") && wide.lines().count() == 6 && !wide.contains('…'), "{wide}");
+
+    // Whoever reads the first lines only breaks nothing.
+    let script = "exec \"$0\" run 2>errors | head -n 1";
+    let mut piped = std::process::Command::new("sh");
+    let piped = piped.args(["-c", script]).arg(clickmill().get_program()).current_dir(folder.path());
+    assert!(piped.output().unwrap().stdout.starts_with(b"1d by url"));
+    assert_eq!(fs::read_to_string(folder.path().join("errors")).unwrap(), "");
 
     // A second run finds nothing new, and says the same of the whole.
     let again = folder.ok(&["run"]);

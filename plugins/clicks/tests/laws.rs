@@ -3,17 +3,11 @@
 
 use plugin_clicks::bindings::clickmill::plugin::columns::{Column, Data, Failure, Values};
 use plugin_clicks::{Guest, GuestSlots, Plugin, Slots};
-use plugin_support::blobs::{Blobs, BlobsBuilder};
 use plugin_support::laws::{self, Metric};
 use proptest::prelude::*;
 
 fn values(blobs: &[Vec<u8>]) -> Values {
-    let mut builder = BlobsBuilder::default();
-    for blob in blobs {
-        builder.bytes.extend_from_slice(blob);
-        builder.end().unwrap();
-    }
-    let (bytes, ends) = builder.finish();
+    let (bytes, ends) = laws::joined(blobs);
     Values { bytes, ends }
 }
 
@@ -43,7 +37,7 @@ impl Metric for UnderTest {
 
     fn save(&self, slots: &[u32]) -> Vec<Vec<u8>> {
         let saved = self.0.save(slots.to_vec()).unwrap();
-        Blobs::new(&saved.bytes, &saved.ends, slots.len()).unwrap().iter().map(<[u8]>::to_vec).collect()
+        laws::parted(&saved.bytes, &saved.ends, slots.len())
     }
 
     fn evaluate(&self, slots: &[u32]) -> Self::Answer {

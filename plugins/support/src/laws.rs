@@ -4,6 +4,26 @@
 
 use std::fmt::Debug;
 
+use crate::blobs::{Blobs, BlobsBuilder};
+
+/// Blobs as the contract has values: all bytes, and where each ends.
+pub fn joined(blobs: &[Vec<u8>]) -> (Vec<u8>, Vec<u32>) {
+    let mut builder = BlobsBuilder::default();
+    for blob in blobs {
+        builder.bytes.extend_from_slice(blob);
+        assert!(builder.end().is_ok(), "the blobs are too large for one call");
+    }
+    builder.finish()
+}
+
+/// The blobs of values, of which there must be so many.
+pub fn parted(bytes: &[u8], ends: &[u32], rows: usize) -> Vec<Vec<u8>> {
+    match Blobs::new(bytes, ends, rows) {
+        Ok(blobs) => blobs.iter().map(<[u8]>::to_vec).collect(),
+        Err(error) => panic!("{error}"),
+    }
+}
+
 /// A metric's slots, without the generated types. A failure panics.
 pub trait Metric {
     /// What one row of the inputs holds.

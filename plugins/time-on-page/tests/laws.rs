@@ -1,7 +1,6 @@
 //! `time-on-page` as a metric of the contract: its laws, its numbers, its refusals.
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
-use plugin_support::blobs::{Blobs, BlobsBuilder};
 use plugin_support::laws::{self, Metric};
 use plugin_support::varint::put_i64;
 use plugin_time_on_page::bindings::clickmill::plugin::columns::{Column, Data, Failure, Values};
@@ -9,12 +8,7 @@ use plugin_time_on_page::{Guest, GuestSlots, Plugin, Rows, Slots};
 use proptest::prelude::*;
 
 fn values(blobs: &[Vec<u8>]) -> Values {
-    let mut builder = BlobsBuilder::default();
-    for blob in blobs {
-        builder.bytes.extend_from_slice(blob);
-        builder.end().unwrap();
-    }
-    let (bytes, ends) = builder.finish();
+    let (bytes, ends) = laws::joined(blobs);
     Values { bytes, ends }
 }
 
@@ -68,7 +62,7 @@ impl Metric for UnderTest {
 
     fn save(&self, slots: &[u32]) -> Vec<Vec<u8>> {
         let saved = self.0.save(slots.to_vec()).unwrap();
-        Blobs::new(&saved.bytes, &saved.ends, slots.len()).unwrap().iter().map(<[u8]>::to_vec).collect()
+        laws::parted(&saved.bytes, &saved.ends, slots.len())
     }
 
     fn evaluate(&self, slots: &[u32]) -> Self::Answer {

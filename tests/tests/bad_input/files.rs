@@ -66,6 +66,35 @@ fn no_permission() {
     assert_eq!(records(&folder), 1);
 }
 
+#[test]
+fn a_link_that_leads_to_itself() {
+    const LOOP: &str = "error: cannot read {folder}/data/a: Too many levels of symbolic links (os error 40); \
+         it leads to itself: mend or remove the link";
+    let folder = folder("loop");
+    let link = folder.path().join("data/a");
+    std::os::unix::fs::symlink("a", &link).unwrap();
+    // By name, among others, and in a store that has been at work.
+    for paths in ["data/a", "data/*", "data"] {
+        folder.write("clickmill.toml", SETTINGS.replace("data/*", paths));
+        fails(&folder, &["run"], 1, LOOP);
+        fails(&folder, &["check"], 1, LOOP);
+    }
+    fs::remove_file(&link).unwrap();
+    folder.write("data/b", EVENT);
+    assert_eq!(records(&folder), 1);
+    std::os::unix::fs::symlink("a", &link).unwrap();
+    for arguments in [&["run"][..], &["run", "--follow"]] {
+        fails(&folder, arguments, 1, LOOP);
+    }
+
+    // A link to what is not there is no file; one to a file is that file.
+    fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink("../c", &link).unwrap();
+    assert_eq!(records(&folder), 0);
+    folder.write("c", EVENT);
+    assert_eq!((records(&folder), stored(&folder)), (1, 2));
+}
+
 /// `run` by somebody for whom permissions count.
 fn powerless(folder: &Folder) -> std::process::Command {
     const NOBODY: u32 = 65_534;
@@ -212,4 +241,22 @@ fn files_before_and_after_a_damaged_one_are_not_lost() {
     assert_eq!(stored(&folder), 1);
     folder.write("data/2", EVENT);
     assert_eq!((records(&folder), stored(&folder)), (2, 3));
+}
+
+/// Compiled plugins that cannot be kept cost time, and one line that says where and what of it.
+#[test]
+fn a_cache_folder_that_cannot_be_made() {
+    let folder = folder("cache");
+    folder.write("data/a", EVENT);
+    let cache = folder.path().join("clickmill.toml");
+    let output = folder.command(&["run"]).env("XDG_CACHE_HOME", &cache).output().unwrap();
+    assert!(output.status.success());
+    let error = String::from_utf8(output.stderr).unwrap();
+    let said = format!(
+        "WARN compiled plugins cannot be kept in {}/clickmill: Not a directory (os error 20); each start compiles them \
+         again, which takes seconds\n",
+        cache.display()
+    );
+    assert!(error.ends_with(&said) && error.lines().count() == 1, "{error}");
+    assert_eq!(stored(&folder), 1);
 }

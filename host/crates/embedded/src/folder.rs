@@ -92,18 +92,79 @@ impl Table {
     }
 }
 
-/// An input or output error as a trouble: what only a person can change is final.
+/// An input or output error as a trouble: what can pass by itself, or with room that somebody makes, is tried again; all else
+/// is final, also what nobody thought of.
 pub fn io_trouble(what: &str, path: &Path, error: &io::Error) -> Trouble {
     let text = format!("cannot {what} {}: {error}", path.display());
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+    match (error.kind(), error.raw_os_error()) {
+        (io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded, _) => {
             Trouble::Passing(format!("{text}; free some space, and it goes on"))
         }
-        io::ErrorKind::PermissionDenied
-        | io::ErrorKind::NotFound
-        | io::ErrorKind::NotADirectory
-        | io::ErrorKind::IsADirectory
-        | io::ErrorKind::ReadOnlyFilesystem => Trouble::Final(text),
-        _ => Trouble::Passing(text),
+        (_, Some(TOO_MANY_OPEN | TOO_MANY_OPEN_ANYWHERE)) => {
+            Trouble::Passing(format!("{text}; close some files or raise the limit, and it goes on"))
+        }
+        (
+            io::ErrorKind::Interrupted
+            | io::ErrorKind::WouldBlock
+            | io::ErrorKind::TimedOut
+            | io::ErrorKind::ResourceBusy
+            | io::ErrorKind::OutOfMemory
+            | io::ErrorKind::FileTooLarge
+            | io::ErrorKind::StaleNetworkFileHandle
+            | io::ErrorKind::NetworkDown
+            | io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::HostUnreachable,
+            _,
+        ) => Trouble::Passing(text),
+        // What these say is what to do.
+        (
+            io::ErrorKind::PermissionDenied
+            | io::ErrorKind::NotFound
+            | io::ErrorKind::NotADirectory
+            | io::ErrorKind::IsADirectory
+            | io::ErrorKind::ReadOnlyFilesystem,
+            _,
+        ) => Trouble::Final(text),
+        (_, Some(LINKS_IN_A_LOOP)) => {
+            Trouble::Final(format!("{text}; it leads to itself: mend or remove the link"))
+        }
+        _ => {
+            Trouble::Final(format!("{text}; once that is mended, run it again, and it goes on where it was"))
+        }
+    }
+}
+
+/// Numbers of errors that the standard library has no kind for: this process, or the whole system, has too many open files;
+/// symbolic links lead in a circle.
+const TOO_MANY_OPEN: i32 = 24;
+const TOO_MANY_OPEN_ANYWHERE: i32 = 23;
+const LINKS_IN_A_LOOP: i32 = if cfg!(target_os = "linux") { 40 } else { 62 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_can_pass_is_tried_again() {
+        use io::ErrorKind::*;
+        let trouble = |error: &io::Error| io_trouble("read", Path::new("/a"), error);
+        let passing = [
+            Interrupted,
+            WouldBlock,
+            TimedOut,
+            ResourceBusy,
+            StaleNetworkFileHandle,
+            StorageFull,
+            FileTooLarge,
+        ];
+        let numbers = [TOO_MANY_OPEN, TOO_MANY_OPEN_ANYWHERE].map(io::Error::from_raw_os_error);
+        for error in passing.map(io::Error::from).iter().chain(&numbers) {
+            assert!(matches!(trouble(error), Trouble::Passing(_)), "{error}");
+        }
+        let last = [NotFound, PermissionDenied, IsADirectory, InvalidFilename, Other];
+        let numbers = [LINKS_IN_A_LOOP, 9_999].map(io::Error::from_raw_os_error);
+        for error in last.map(io::Error::from).iter().chain(&numbers) {
+            assert!(matches!(trouble(error), Trouble::Final(_)), "{error}");
+        }
     }
 }

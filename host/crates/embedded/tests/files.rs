@@ -513,3 +513,30 @@ fn batches_hold_many_short_lines() {
     assert_eq!(fingerprint(b"x\n"), hash64(b"x"));
     let _: Arc<Path> = folder.path("a").into();
 }
+
+#[test]
+fn what_is_left_is_counted_in_bytes_on_the_disk() {
+    let folder = Folder::new();
+    // Ten batches, of which few are read ahead.
+    let lines: String = (0..40_960).map(|number| format!("{number:099}\n")).collect();
+    let compressed = gzip(lines.as_bytes());
+    folder.write("a", lines.as_bytes());
+    folder.write("b", &compressed);
+    for follow in [false, true] {
+        let source = folder.source(&["*"], follow);
+        assert_eq!(source.left(), None);
+        let mut position = Position::default();
+        let mut reader = block_on(source.open(ALL, &position)).unwrap();
+        let Fetched::Batch(first) = block_on(reader.next(Duration::from_secs(10))).unwrap() else {
+            panic!("nothing came for ten seconds");
+        };
+        records(&first, &mut position);
+        let (left, all) = (source.left().unwrap() as usize, lines.len() + compressed.len());
+        assert!(compressed.len() < left && left < all, "{left} of {all}");
+        if !follow {
+            let (rest, trouble) = drain(&mut reader, &mut position);
+            assert_eq!((rest.len(), trouble), (2 * 40_960 - first.marks.len(), None));
+            assert_eq!(source.left(), Some(0));
+        }
+    }
+}

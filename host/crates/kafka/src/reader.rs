@@ -61,9 +61,12 @@ impl KafkaReader {
             }
             match Reading::open(&shared, number, &position) {
                 Ok(mut reading) => {
+                    shared.reached(number, reading.next);
                     if opened.send(Ok(())).is_ok() {
                         for (wait, reply) in requested {
-                            let _ = reply.send(reading.next(wait));
+                            let answer = reading.next(wait);
+                            shared.reached(number, reading.next);
+                            let _ = reply.send(answer);
                         }
                     }
                 }

@@ -1,7 +1,7 @@
 //! The source, and what the host asks of the topic beside reading it.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, hash_map::Entry},
     sync::{Arc, Condvar, Mutex, PoisonError, Weak},
     thread,
     time::Duration,
@@ -19,7 +19,7 @@ use rdkafka::consumer::BaseConsumer;
 use crate::{
     client::{Logged, consumer, trouble},
     member::{Change, Member},
-    offsets::{PATIENCE, Partition, partitions},
+    offsets::{PATIENCE, Partition, bounds, partitions},
     reader::KafkaReader,
 };
 
@@ -35,8 +35,8 @@ pub struct KafkaSource {
 pub(crate) struct Shared {
     pub(crate) settings: Kafka,
     pub(crate) client: Arc<BaseConsumer<Logged>>,
-    /// Partitions that a reader holds.
-    held: Mutex<HashSet<i32>>,
+    /// Partitions that a reader holds, and the offset up to which it has given all records, once it has begun.
+    held: Mutex<HashMap<i32, Option<i64>>>,
     released: Condvar,
 }
 
@@ -67,6 +67,24 @@ impl KafkaSource {
         apart("kafka-ask", move || partitions(&shared.client, &shared.settings)).await
     }
 
+    /// Records between what the readers of this process have given and the ends of their partitions; holes count as records.
+    pub async fn lag(&self) -> Result<u64, Trouble> {
+        let shared = self.shared.clone();
+        apart("kafka-lag", move || {
+            let reached: Vec<(i32, i64)> = {
+                let held = shared.held.lock().unwrap_or_else(PoisonError::into_inner);
+                held.iter().filter_map(|(partition, next)| Some((*partition, (*next)?))).collect()
+            };
+            let mut lag = 0;
+            for (partition, next) in reached {
+                let there = bounds(&shared.client, &shared.settings, partition)?;
+                lag += u64::try_from(there.end - next).unwrap_or(0);
+            }
+            Ok(lag)
+        })
+        .await
+    }
+
     /// Where each partition that exists now begins in a store that is made now, for [`Position::next`]. Later partitions
     /// begin at 0, which also stands for the first record that is still there.
     pub async fn start_offsets(&self) -> Result<Vec<(u32, i64)>, Trouble> {
@@ -91,14 +109,23 @@ impl Shared {
     /// Waits until no other reader holds the partition: one that was dropped lets go of it in a moment.
     pub(crate) fn hold(&self, partition: i32) -> Result<(), Trouble> {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let taken = |held: &mut HashSet<i32>| held.contains(&partition);
+        let taken = |held: &mut HashMap<i32, _>| held.contains_key(&partition);
         let waited = self.released.wait_timeout_while(held, PATIENCE, taken);
         let (mut held, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        if held.insert(partition) {
-            Ok(())
-        } else {
-            Err(Trouble::Passing(format!("Kafka: partition {partition} is still being read by this process")))
+        match held.entry(partition) {
+            Entry::Vacant(free) => {
+                free.insert(None);
+                Ok(())
+            }
+            Entry::Occupied(_) => Err(Trouble::Passing(format!(
+                "Kafka: partition {partition} is still being read by this process"
+            ))),
         }
+    }
+
+    /// The reader of a partition has given all records before this offset.
+    pub(crate) fn reached(&self, partition: i32, next: i64) {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, Some(next));
     }
 
     pub(crate) fn release(&self, partition: i32) {

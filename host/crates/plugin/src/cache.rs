@@ -1,6 +1,6 @@
 //! Compiled components, kept in files, so that a second start compiles nothing. A file is used only where it bears the digest of
 //! its own content, of the component and of the engine; any other is compiled anew and replaced. Nothing here is an error: a
-//! folder that cannot be written costs a compilation at the next start, and a line in the log says so.
+//! folder that cannot be written costs a compilation at the next start, and one line in the log says so.
 
 use std::{
     fs,
@@ -8,7 +8,10 @@ use std::{
     io::{self, Write},
     path::{Path, PathBuf},
     process,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Once,
+        atomic::{AtomicU64, Ordering},
+    },
     time::SystemTime,
 };
 
@@ -72,7 +75,14 @@ pub(crate) fn component(engine: &Engine, bytes: &[u8], folder: Option<&Path>) ->
     let kept =
         component.serialize().map_err(io::Error::other).and_then(|compiled| keep(folder, key, &compiled));
     if let Err(error) = kept {
-        tracing::warn!("the compiled plugin cannot be kept as {}: {error}", path.display());
+        // Whatever keeps one plugin out of the folder keeps out the others.
+        static TOLD: Once = Once::new();
+        TOLD.call_once(|| {
+            let folder = folder.display();
+            tracing::warn!(
+                "compiled plugins cannot be kept in {folder}: {error}; each start compiles them again, which takes seconds"
+            );
+        });
     }
     Ok(Compiled { component, cached: false })
 }

@@ -40,7 +40,7 @@ pub use exchange::{Delta, Exchange};
 pub use fault::{Fault, Planted};
 pub use judge::LARGEST;
 pub use plan::{Plan, PlanError, RollupSpec};
-pub use progress::Progress;
+pub use progress::{Left, Progress};
 pub use reposition::reposition;
 pub use shard::reindex;
 pub use supervise::{run_partition, run_shard};

@@ -8,6 +8,14 @@ use std::{
     },
 };
 
+/// What the source has and was not read yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// As they lie on the disk: of a compressed file, the compressed ones.
+    Bytes(u64),
+    Records(u64),
+}
+
 #[derive(Default)]
 pub struct Progress {
     /// Records read, whether committed or not.
@@ -27,6 +35,8 @@ pub struct Progress {
     pub take_overs: AtomicU64,
     /// By optional field, how often its value could not be used.
     unusable: Mutex<BTreeMap<String, u64>>,
+    /// None: it is not known.
+    left: Mutex<Option<Left>>,
     trouble: Mutex<Option<String>>,
     troubles: AtomicU64,
 }
@@ -51,6 +61,14 @@ impl Progress {
 
     pub fn unusable_fields(&self) -> BTreeMap<String, u64> {
         self.unusable.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn set_left(&self, left: Option<Left>) {
+        *self.left.lock().unwrap_or_else(PoisonError::into_inner) = left;
+    }
+
+    pub fn left(&self) -> Option<Left> {
+        *self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Something did not work and is being tried again.

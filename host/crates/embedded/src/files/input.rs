@@ -119,12 +119,26 @@ impl Input {
 
     /// Whether nobody has written to the file for a while.
     pub fn calm(&self) -> bool {
-        let file = match &self.bytes {
-            Bytes::Plain(file) => Some(file),
-            Bytes::Gzip(decoder) => decoder.as_ref().map(|decoder| decoder.get_ref().file.get_ref()),
-            Bytes::Zstd(decoder) => Some(decoder.get_ref().file.get_ref()),
-        };
+        let file = self.file().map(|(file, _)| file);
         file.is_none_or(|file| file.metadata().is_ok_and(|metadata| calm(&metadata)))
+    }
+
+    /// Bytes of the file, as it lies on the disk now, that were not read yet.
+    pub fn left(&self) -> u64 {
+        let left = |(file, read): (&File, u64)| {
+            file.metadata().map_or(0, |metadata| metadata.len().saturating_sub(read))
+        };
+        self.file().map_or(0, left)
+    }
+
+    /// The open file, and how many of its bytes were read; none once a compressed one has come to its end.
+    fn file(&self) -> Option<(&File, u64)> {
+        let counted = match &self.bytes {
+            Bytes::Plain(file) => return Some((file, self.at)),
+            Bytes::Gzip(decoder) => decoder.as_ref()?.get_ref(),
+            Bytes::Zstd(decoder) => decoder.get_ref(),
+        };
+        Some((counted.file.get_ref(), counted.taken))
     }
 
     pub fn compression(&self) -> Compression {

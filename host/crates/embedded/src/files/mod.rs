@@ -61,6 +61,8 @@ struct Inner {
     registry: Registry,
     /// The path of each partition, where each file is one.
     paths: Mutex<BTreeMap<u32, String>>,
+    /// Bytes on the disk that the reader of each partition has before it.
+    left: Mutex<BTreeMap<u32, u64>>,
 }
 
 /// Files as a source; clones are the same one.
@@ -104,7 +106,18 @@ impl FileSource {
             follow: settings.follow,
             registry,
             paths: Mutex::new(paths),
+            left: Mutex::default(),
         })))
+    }
+
+    /// Bytes on the disk that were not read yet, compressed ones where a file is compressed; none where nothing is read.
+    pub fn left(&self) -> Option<u64> {
+        let left = self.0.left.lock().unwrap_or_else(PoisonError::into_inner);
+        (!left.is_empty()).then(|| left.values().sum())
+    }
+
+    fn set_left(&self, partition: u32, bytes: u64) {
+        self.0.left.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, bytes);
     }
 
     /// The partitions that there are now; with `follow`, later calls may find more. A file gets the next free number when it is
@@ -170,11 +183,12 @@ impl Source for FileSource {
         let (mut walk, resume) = Walk::new(patterns, self.0.follow, registry, partition.partition, position)?;
         let (feeder, feed) = feed();
         let (opened, answer) = futures_channel::oneshot::channel();
+        let source = self.clone();
         let spawned = thread::Builder::new().name(format!("files {partition}")).spawn(move || {
             let begun = walk.begin(resume, &feeder);
             let go_on = begun.is_ok();
             if opened.send(begun).is_ok() && go_on {
-                read(walk, feeder);
+                read(walk, feeder, |left| source.set_left(partition.partition, left));
             }
         });
         spawned.map_err(|error| Trouble::Final(format!("cannot start a thread: {error}")))?;
@@ -185,9 +199,12 @@ impl Source for FileSource {
     }
 }
 
-fn read(mut walk: Walk, feeder: Feeder) {
+/// Reads until the end, or until nobody takes batches; `tell` hears what is left.
+fn read(mut walk: Walk, feeder: Feeder, tell: impl Fn(u64)) {
     loop {
-        let go_on = match walk.step(&feeder) {
+        let step = walk.step(&feeder);
+        tell(walk.left());
+        let go_on = match step {
             Ok(Step::Batch(batch)) => feeder.push(batch),
             Ok(Step::Idle) => feeder.rest(POLL),
             Ok(Step::End) => return feeder.end(Ok(())),

@@ -132,14 +132,32 @@ fn folder(path: &Path) -> Result<Vec<PathBuf>, Trouble> {
         let mut files = Vec::new();
         for entry in fs::read_dir(path)? {
             let entry = entry?;
-            let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
-            if !hidden && entry.path().is_file() {
+            if !entry.file_name().as_encoded_bytes().starts_with(b".") {
                 files.push(entry.path());
             }
         }
         Ok(files)
     };
-    list().map_err(|error| io_trouble("list", path, &error))
+    only_files(list().map_err(|error| io_trouble("list", path, &error))?)
+}
+
+/// Those of some paths that are files. What cannot be told is an error: a file that is left out would be missed by nobody.
+fn only_files(paths: Vec<PathBuf>) -> Result<Vec<PathBuf>, Trouble> {
+    let mut files = Vec::new();
+    for path in paths {
+        match fs::metadata(&path) {
+            Ok(metadata) if metadata.is_file() => files.push(path),
+            Ok(_) => {}
+            Err(error) if absent(&error) => {}
+            Err(error) => return Err(io_trouble("read", &path, &error)),
+        }
+    }
+    Ok(files)
+}
+
+/// Whether there is nothing of a name.
+fn absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 fn has_wildcards(path: &Path) -> bool {
@@ -160,11 +178,7 @@ fn matching(pattern: &Path, into: &mut BTreeSet<PathBuf>) -> Result<(), Trouble>
             let wanted = component.as_os_str().as_encoded_bytes();
             let entries = match fs::read_dir(&path) {
                 Ok(entries) => entries,
-                Err(error)
-                    if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
-                {
-                    continue;
-                }
+                Err(error) if absent(&error) => continue,
                 Err(error) => return Err(io_trouble("list", &path, &error)),
             };
             for entry in entries {
@@ -177,7 +191,7 @@ fn matching(pattern: &Path, into: &mut BTreeSet<PathBuf>) -> Result<(), Trouble>
             }
         }
         if last {
-            into.extend(next.into_iter().filter(|path| path.is_file()));
+            into.extend(only_files(next)?);
             return Ok(());
         }
         reached = next;

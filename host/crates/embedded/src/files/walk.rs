@@ -66,6 +66,8 @@ pub struct Walk {
     changed: bool,
     current: Option<Current>,
     next: VecDeque<Next>,
+    /// Bytes of other files that wait to be read, as the last look at followed files found them.
+    waiting: u64,
     offset: i64,
     /// Since when a compressed file has ended too early, and its size then.
     incomplete: Option<(String, u64, Instant)>,
@@ -105,6 +107,7 @@ impl Walk {
             changed: true,
             current: None,
             next: VecDeque::new(),
+            waiting: 0,
             offset: position.next,
             incomplete: None,
         };
@@ -311,6 +314,20 @@ impl Walk {
             marks,
             log,
             next: self.offset,
+        }
+    }
+
+    /// Bytes on the disk that are there to be read yet.
+    pub fn left(&self) -> u64 {
+        let current = self.current.as_ref().map_or(0, |current| current.input.left());
+        current + self.next.iter().map(|next| self.bytes(next)).sum::<u64>() + self.waiting
+    }
+
+    /// Bytes of a file that have not been taken into account.
+    fn bytes(&self, next: &Next) -> u64 {
+        match next {
+            Next::Known(file, found) => found.size.saturating_sub(self.log.files[*file].size),
+            Next::New(found) => found.size,
         }
     }
 

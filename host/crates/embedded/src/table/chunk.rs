@@ -226,7 +226,9 @@ impl Chunk {
         let pages: usize = self.pages.iter().map(CompressedPage::compressed_size).sum();
         pages
             + match &self.body {
-                Body::Text(text) => text.bytes.len() + text.lengths.len() * 8 + text.codes.len() * 4 + text.dictionary.bytes(),
+                Body::Text(text) => {
+                    text.bytes.len() + text.lengths.len() * 8 + text.codes.len() * 4 + text.dictionary.bytes()
+                }
                 Body::Integers(values) => values.len() * 8,
                 Body::Reals(values) => values.len() * 8,
                 Body::Booleans(values) => values.len(),

@@ -299,7 +299,9 @@ impl Reader<'_> {
             DeValue::String(text) => text,
             other => {
                 let help = match other {
-                    DeValue::Integer(number) => {
+                    DeValue::Integer(number)
+                        if number.radix() == 10 && !number.as_str().starts_with(['-', '+']) =>
+                    {
                         format!("write its unit, in quotes: `{key} = \"{}{}\"`", number.as_str(), form.unit)
                     }
                     _ => format!("write a number and a unit, in quotes: `{key} = \"{}\"`", form.example),

@@ -90,6 +90,7 @@ impl Walk {
                 *path != found.path || *size != found.size || since.elapsed() >= INCOMPLETE
             })
         });
+        self.waiting = wanted.iter().skip(1).map(|next| self.bytes(next)).sum();
         if let Some(next) = wanted.into_iter().next() {
             self.leave();
             self.turn_to(next, feeder)?;
