@@ -149,30 +149,37 @@ fn another_metric_gives_other_numbers() {
     }
 }
 
+const LIMITS: &str = "[limits]\ncall = \"400ms\"\nmemory = \"64MiB\"\n";
+const TENS: &str = "field = \"tens\"";
+
+/// The other plugins in every place, with these parameters.
+fn pipeline(parser: &str, enricher: &str, operator: &str, metric: &str) -> String {
+    let tables = [
+        other("parser", "bars", parser),
+        other("enricher", "root", enricher),
+        other("operator", "seconds", operator),
+        other("metric", "tens", metric),
+    ];
+    format!("{LIMITS}{}", tables.concat())
+}
+
+/// What a run gives whose parser refuses these records: documents and events.
+fn refusing(clicks: &[Click], enricher: &str, ids: &str) -> (Vec<Value>, Vec<Value>) {
+    let settings = pipeline(&format!("refuse = \"{ids}\""), enricher, "", TENS);
+    let folder = folder("refused", clicks, false, &settings);
+    folder.ok(&["run"]);
+    assert!(letters(&folder).iter().all(|letter| letter["reason"] == "refused"));
+    (query(&folder), events(&folder))
+}
+
 /// A record on which a plugin fails is a dead letter; all else is as if the parser had refused it.
 #[test]
 fn a_record_on_which_a_plugin_fails_is_set_aside_alone() {
     let clicks = clicks();
-    let limits = "[limits]\ncall = \"400ms\"\nmemory = \"64MiB\"\n";
-    let pipeline = |parser: &str, enricher: &str, operator: &str, metric: &str| {
-        let url = other("enricher", "root", enricher);
-        let tables = [
-            other("parser", "bars", parser),
-            url,
-            other("operator", "seconds", operator),
-            other("metric", "tens", metric),
-        ];
-        format!("{limits}{}", tables.concat())
-    };
-    let tens = "field = \"tens\"";
     // The enricher reads the record's id here too, so that it is called for the same rows.
     let usual = "id = \"none\"";
-    let refusing =
-        folder("refused", &clicks, false, &pipeline(&format!("refuse = \"{GUILTY}\""), usual, "", tens));
-    refusing.ok(&["run"]);
-    let (wanted, stored) = (query(&refusing), events(&refusing));
+    let (wanted, stored) = refusing(&clicks, usual, GUILTY);
     assert_eq!(stored.len(), LINES - 1);
-    assert_eq!(letters(&refusing)[0]["reason"], "refused");
 
     for what in ["trap", "loop", "hoard", "row", "call"] {
         for (at, plugin) in
@@ -180,10 +187,10 @@ fn a_record_on_which_a_plugin_fails_is_set_aside_alone() {
         {
             let misdeed = misdeed(at, what);
             let settings = match at {
-                "parse" => pipeline(&misdeed, usual, "", tens),
-                "enrich" => pipeline("", &misdeed, "", tens),
-                "process" => pipeline("", usual, &misdeed, tens),
-                _ => pipeline("", usual, "", &format!("{tens}, {misdeed}")),
+                "parse" => pipeline(&misdeed, usual, "", TENS),
+                "enrich" => pipeline("", &misdeed, "", TENS),
+                "process" => pipeline("", usual, &misdeed, TENS),
+                _ => pipeline("", usual, "", &format!("{TENS}, {misdeed}")),
             };
             let folder = folder("guilty", &clicks, false, &settings);
             let last = summary(&folder.ok(&["run", "--summary", "json"]));
@@ -210,6 +217,50 @@ fn a_record_on_which_a_plugin_fails_is_set_aside_alone() {
             assert_eq!(query(&folder), wanted, "{case}");
         }
     }
+}
+
+/// Many records, or all, are no other case than one.
+#[test]
+fn many_records_on_which_a_plugin_fails_are_set_aside_alone() {
+    let clicks = &clicks()[..1_500];
+    for (guilty, count) in [("e12*", 111), ("e*", 1_500)] {
+        let (wanted, stored) = refusing(clicks, "", guilty);
+        assert_eq!(stored.len(), clicks.len() - count);
+        for (at, what) in [("process", "trap"), ("process", "row"), ("update", "call")] {
+            let misdeed = format!("id = \"{guilty}\", at = \"{at}\", do = \"{what}\"");
+            let settings = match at {
+                "process" => pipeline("", "", &misdeed, TENS),
+                _ => pipeline("", "", "", &format!("{TENS}, {misdeed}")),
+            };
+            let folder = folder("many", clicks, false, &settings);
+            let last = summary(&folder.ok(&["run", "--summary", "json"]));
+            let case = format!("{what} at {at} on {guilty}");
+            let reasons = serde_json::json!({ "plugin-failure": count });
+            assert_eq!(last["total"]["dead_letters_by_reason"], reasons, "{case}");
+            assert_eq!(events(&folder), stored, "{case}");
+            assert_eq!(query(&folder), wanted, "{case}");
+        }
+    }
+}
+
+/// What a plugin remembers of one user makes dead letters of that user's records only, whichever commit they fall into.
+#[test]
+fn a_state_that_fails_on_every_record_of_its_key_costs_these_records() {
+    let clicks = clicks();
+    let first = &clicks[300];
+    let later = clicks.iter().filter(|click| click.user == first.user && click.offset > first.offset);
+    let guilty: Vec<String> = later.map(|click| format!("e{}", click.offset)).collect();
+    assert!(guilty.len() > 10);
+    let (wanted, stored) = refusing(&clicks, "", &guilty.join(" "));
+    let misdeed = format!("id = \"e{}\", at = \"process\", do = \"grudge\"", first.offset);
+    let folder = folder("grudge", &clicks, false, &pipeline("", "", &misdeed, TENS));
+    folder.ok(&["run"]);
+    let found = letters(&folder);
+    let offsets: Vec<String> = found.iter().map(|letter| format!("e{}", letter["offset"])).collect();
+    assert_eq!(offsets, guilty);
+    assert!(found.iter().all(|letter| letter["reason"] == "plugin-failure" && letter["plugin"] == "seconds"));
+    assert_eq!(events(&folder), stored);
+    assert_eq!(query(&folder), wanted);
 }
 
 /// Where no record is to blame in a shard, the metric's fields are null, all else is right, and a better version makes up for it.
@@ -255,6 +306,21 @@ fn a_plugin_that_cannot_be_started_is_told_at_once() {
     }
 }
 
+/// Runs until something is tried again, and some time longer; what was told of it.
+fn until_tried_again(folder: &Folder) -> String {
+    let mut host = folder.command(&["run"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut errors = BufReader::new(host.stderr.take().unwrap());
+    let mut error = String::new();
+    while !error.contains("trying again\n") {
+        assert!(errors.read_line(&mut error).unwrap() > 0, "it has ended: {error}");
+    }
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    assert!(Command::new("kill").args(["-TERM", &host.id().to_string()]).status().unwrap().success());
+    errors.read_to_string(&mut error).unwrap();
+    assert_eq!(host.wait().unwrap().code(), Some(0), "{error}");
+    error
+}
+
 /// A plugin that fails without a record to blame stops its task: it is told, tried again, and nothing is lost or set aside.
 #[test]
 fn a_plugin_that_fails_without_a_guilty_record_is_tried_again() {
@@ -269,17 +335,8 @@ fn a_plugin_that_fails_without_a_guilty_record_is_tried_again() {
         let json = kind != "parser";
         let bad = format!("at = \"{at}\", do = \"trap\"");
         let folder = folder("innocent", &clicks, json, &other(kind, name, &bad));
-        let mut host = folder.command(&["run"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut errors = BufReader::new(host.stderr.take().unwrap());
-        let mut error = String::new();
-        while !error.contains("trying again\n") {
-            assert!(errors.read_line(&mut error).unwrap() > 0, "{at}: it has ended: {error}");
-        }
+        let error = until_tried_again(&folder);
         assert!(error.contains(&format!("plugin `{name}`")), "{at}: {error}");
-        std::thread::sleep(std::time::Duration::from_millis(500));
-        assert!(Command::new("kill").args(["-TERM", &host.id().to_string()]).status().unwrap().success());
-        errors.read_to_string(&mut error).unwrap();
-        assert_eq!(host.wait().unwrap().code(), Some(0), "{at}: {error}");
         assert!(letters(&folder).is_empty(), "{at}: a record was blamed");
 
         let settings = std::fs::read_to_string(folder.path().join("clickmill.toml")).unwrap();
@@ -293,4 +350,26 @@ fn a_plugin_that_fails_without_a_guilty_record_is_tried_again() {
             .sum();
         assert_eq!(clicks, LINES as i64, "{at}");
     }
+}
+
+/// What a plugin has gathered over all users is no record's fault: its task stops, loses nothing, and goes on with a better version.
+#[test]
+fn a_plugin_that_fails_with_all_that_it_has_gathered_blames_no_record() {
+    let clicks = clicks();
+    let (wanted, stored) = refusing(&clicks, "", "none");
+    assert_eq!(stored.len(), LINES);
+    let bad = "at = \"process\", do = \"gather\"";
+    let folder = folder("gather", &clicks, false, &pipeline("", "", bad, TENS));
+    let error = until_tried_again(&folder);
+    assert!(error.contains("plugin `seconds`") && error.contains("no record alone is to blame"), "{error}");
+    assert!(letters(&folder).is_empty());
+    let before = events(&folder).len();
+    assert!(before > 0 && before < LINES, "{before} events are committed");
+
+    let settings = std::fs::read_to_string(folder.path().join("clickmill.toml")).unwrap();
+    folder.write("clickmill.toml", settings.replace(bad, ""));
+    folder.ok(&["run"]);
+    assert!(letters(&folder).is_empty());
+    assert_eq!(events(&folder), stored);
+    assert_eq!(query(&folder), wanted);
 }

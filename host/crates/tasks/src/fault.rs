@@ -38,6 +38,8 @@ pub enum Fault {
     BaseAhead,
     /// Rule 5: a change block is dropped while a base of one of its buckets is older.
     ChangeDropped,
+    /// Rule 5: trials are lent the state of keys while it is not committed.
+    LentEarly,
     /// Rule 6: event rows and dead letters without the fence as timestamp.
     NoStamp,
     /// Rule 6: a record on which a plugin failed is tried again under that fence.

@@ -1,7 +1,7 @@
 //! The verdict on each record of a batch: event, dead letter or skipped. A verdict of "dead letter" stands for as long as the fence
 //! does, whatever is done again.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use crate::{
     batch::{DeadLetter, RawBatch},
@@ -38,11 +38,10 @@ enum Fate {
 }
 
 pub(crate) struct Judge {
-    id: PartitionId,
+    pub id: PartitionId,
     pub fence: u64,
     parser: (String, String),
-    /// The first row that is judged, and the fate of each from there on.
-    from: usize,
+    /// Of each row.
     fates: Vec<Fate>,
     letters: Vec<DeadLetter>,
     standing: Arc<Standing>,
@@ -57,40 +56,38 @@ impl Judge {
         standing: Arc<Standing>,
         planted: Planted,
     ) -> Judge {
-        Judge { id, fence, parser, from: 0, fates: Vec::new(), letters: Vec::new(), standing, planted }
+        Judge { id, fence, parser, fates: Vec::new(), letters: Vec::new(), standing, planted }
     }
 
-    /// The host's own rules, what stands, and what the parser says of rows `from..to`.
-    pub fn parsed(&mut self, batch: &ParsedBatch, from: usize, to: usize) {
-        self.from = from;
-        self.fates = vec![Fate::Alive; to - from];
+    /// The host's own rules, what stands, and what the parser says.
+    pub fn parsed(&mut self, batch: &ParsedBatch) {
         let raw = &batch.raw;
-        let inside = |row: u32| (row as usize) >= from && (row as usize) < to;
-        for &row in raw.skipped.iter().filter(|row| inside(**row)) {
-            self.fates[row as usize - from] = Fate::Skipped;
+        self.fates = vec![Fate::Alive; raw.offsets.len()];
+        for &row in &raw.skipped {
+            self.fates[row as usize] = Fate::Skipped;
         }
-        for &(row, length) in raw.too_large.iter().filter(|(row, _)| inside(*row)) {
+        for &(row, length) in &raw.too_large {
             let message = format!("the record has {length} bytes; at most {LARGEST} are taken");
             self.kill(raw, row, "too-large", &message, None, ("", ""));
         }
         if !self.standing.is_empty() {
             let standing = self.standing.clone();
-            for row in from..to {
-                if let Some(Verdict { reason, message, at, plugin }) = standing.get(&raw.offsets[row]) {
+            for (row, offset) in raw.offsets.iter().enumerate() {
+                if let Some(Verdict { reason, message, at, plugin }) = standing.get(offset) {
                     self.kill(raw, row as u32, reason, message, *at, (&plugin.0, &plugin.1));
                 }
             }
         }
         let parser = self.parser.clone();
-        for (row, message) in batch.failed.iter().filter(|(row, _)| inside(*row)) {
-            self.kill(raw, *row, PLUGIN_FAILURE, message, None, (&parser.0, &parser.1));
+        for (row, message) in &batch.failed {
+            self.fail(raw, *row, message, &parser);
         }
-        for reject in batch.parsed.rejects.iter().filter(|reject| inside(reject.row)) {
+        for reject in &batch.parsed.rejects {
             let plugin = (&*parser.0, &*parser.1);
             self.kill(raw, reject.row, &reject.reason, &reject.message, reject.at, plugin);
         }
-        for &row in batch.parsed.skipped.iter().filter(|row| inside(**row)) {
-            let fate = &mut self.fates[row as usize - from];
+        for &row in &batch.parsed.skipped {
+            let fate = &mut self.fates[row as usize];
             if *fate == Fate::Alive {
                 *fate = Fate::Skipped;
             }
@@ -101,33 +98,67 @@ impl Judge {
         self.kill(raw, row, &refusal.reason, &refusal.message, refusal.at, (plugin, digest));
     }
 
-    /// Too far ahead of the record's own time, or too late for the horizon; in the order of the log.
-    pub fn times(&mut self, raw: &RawBatch, times: &[i64], horizon: &mut Horizon) {
-        for place in 0..self.fates.len() {
-            if self.fates[place] != Fate::Alive {
+    /// A plugin (by name and digest) fails on the row.
+    pub fn fail(&mut self, raw: &RawBatch, row: u32, message: &str, plugin: &(String, String)) {
+        self.kill(raw, row, PLUGIN_FAILURE, message, None, (&plugin.0, &plugin.1));
+    }
+
+    /// Judges rows by their times, in the order of the log; answers those that are events, of which the horizon has heard.
+    pub fn times(
+        &mut self,
+        raw: &RawBatch,
+        times: &[i64],
+        rows: Range<usize>,
+        horizon: &mut Horizon,
+    ) -> Vec<u32> {
+        let mut events = Vec::with_capacity(rows.len());
+        for row in rows {
+            if self.fates[row] != Fate::Alive {
                 continue;
             }
-            let row = self.from + place;
             let time = times[row];
-            let own = raw.times.get(row).copied().unwrap_or(-1);
-            if own >= PLAUSIBLE && time > own.saturating_add(DAY) {
-                let message = format!(
-                    "the event's time {} is more than a day after the record's own, {}",
-                    show(time),
-                    show(own)
-                );
-                self.kill(raw, row as u32, "too-far-ahead", &message, None, ("", ""));
-            } else if time < horizon.get() {
-                let message = format!(
-                    "the event's time {} lies before {}, the end of the retention",
-                    show(time),
-                    show(horizon.get())
-                );
-                self.kill(raw, row as u32, "too-late", &message, None, ("", ""));
-            } else {
-                horizon.observe(time);
+            match untimely(raw, row, time, horizon) {
+                None => {
+                    horizon.observe(time);
+                    events.push(row as u32);
+                }
+                Some(Untimely::Ahead { own }) => {
+                    let message = format!(
+                        "the event's time {} is more than a day after the record's own, {}",
+                        show(time),
+                        show(own)
+                    );
+                    self.kill(raw, row as u32, "too-far-ahead", &message, None, ("", ""));
+                }
+                Some(Untimely::Late) => {
+                    let message = format!(
+                        "the event's time {} lies before {}, the end of the retention",
+                        show(time),
+                        show(horizon.get())
+                    );
+                    self.kill(raw, row as u32, "too-late", &message, None, ("", ""));
+                }
             }
         }
+        events
+    }
+
+    /// What [`Judge::times`] would answer; no verdict is given.
+    pub fn timely(
+        &self,
+        raw: &RawBatch,
+        times: &[i64],
+        rows: Range<usize>,
+        horizon: &mut Horizon,
+    ) -> Vec<u32> {
+        let mut events = Vec::new();
+        for row in rows.filter(|&row| self.is_alive(row)) {
+            if untimely(raw, row, times[row], horizon).is_none() {
+                horizon.observe(times[row]);
+                events.push(row as u32);
+            }
+        }
+        events
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -140,7 +171,7 @@ impl Judge {
         at: Option<u32>,
         (plugin, digest): (&str, &str),
     ) {
-        let fate = &mut self.fates[row as usize - self.from];
+        let fate = &mut self.fates[row as usize];
         if *fate != Fate::Alive {
             return;
         }
@@ -166,13 +197,13 @@ impl Judge {
     }
 
     pub fn is_alive(&self, row: usize) -> bool {
-        row.checked_sub(self.from).and_then(|place| self.fates.get(place)) == Some(&Fate::Alive)
+        self.fates.get(row) == Some(&Fate::Alive)
     }
 
     /// The rows that are events so far.
     pub fn alive(&self) -> Vec<u32> {
         let rows = self.fates.iter().enumerate().filter(|(_, fate)| **fate == Fate::Alive);
-        rows.map(|(place, _)| (self.from + place) as u32).collect()
+        rows.map(|(row, _)| row as u32).collect()
     }
 
     pub fn events(&self) -> u64 {
@@ -194,6 +225,24 @@ impl Judge {
 
     fn count(&self, wanted: Fate) -> u64 {
         self.fates.iter().filter(|fate| **fate == wanted).count() as u64
+    }
+}
+
+/// Why the time of a row makes no event of it.
+enum Untimely {
+    /// The record's own time, in milliseconds.
+    Ahead {
+        own: i64,
+    },
+    Late,
+}
+
+fn untimely(raw: &RawBatch, row: usize, time: i64, horizon: &Horizon) -> Option<Untimely> {
+    let own = raw.times.get(row).copied().unwrap_or(-1);
+    if own >= PLAUSIBLE && time > own.saturating_add(DAY) {
+        Some(Untimely::Ahead { own })
+    } else {
+        (time < horizon.get()).then_some(Untimely::Late)
     }
 }
 

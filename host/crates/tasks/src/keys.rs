@@ -54,6 +54,12 @@ impl Keys {
         slot
     }
 
+    /// The slot of a key that is known.
+    pub fn find(&self, key: &[u8]) -> Option<u32> {
+        let same = |&slot: &u32| self.keys[slot as usize].as_ref().is_some_and(|known| *known.bytes == *key);
+        self.table.find(hash64(key), same).copied()
+    }
+
     /// An event at `time` has the key of the slot.
     pub fn touch(&mut self, slot: u32, time: i64) {
         let seen = &mut self.seen[slot as usize];

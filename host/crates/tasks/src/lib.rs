@@ -3,6 +3,7 @@
 
 pub mod batch;
 mod blocks;
+mod careful;
 mod cold;
 mod context;
 mod enrich;
@@ -16,6 +17,7 @@ mod judge;
 mod keys;
 pub mod meta;
 pub mod name;
+mod numbers;
 mod origins;
 mod owner;
 mod parse;
@@ -30,7 +32,9 @@ mod reposition;
 pub mod row;
 mod shard;
 mod shard_state;
+mod slots;
 mod supervise;
+mod trial;
 mod tuples;
 mod weights;
 mod work;

@@ -29,7 +29,7 @@ pub(crate) async fn load<E: Env>(work: &mut Work<E>, owner: &Owner<E, PartitionR
     if work.context.planted.is(Fault::Unlisted) {
         unlisted(work, owner).await?;
     }
-    work.origins.committed();
+    work.numbers.origins.committed();
     Ok(())
 }
 
@@ -40,7 +40,7 @@ async fn apply<E: Env>(
 ) -> Result<(), Ended> {
     let buckets = work.context.bounds.buckets;
     let plan = work.context.plan.clone();
-    let latest = work.horizon.latest();
+    let latest = work.slots.horizon.latest();
     if content.operators.len() != plan.operators.len() && !content.is_empty() {
         return Err(Ended::Failed("the store's state is of other operators than the settings name".into()));
     }
@@ -54,7 +54,7 @@ async fn apply<E: Env>(
             )));
         }
         let (mut slots, mut blobs) = (Vec::new(), Values::new());
-        let work = &mut work.operators[number];
+        let work = &mut work.slots.operators[number];
         for (key, state) in keys.iter().zip(states.iter()) {
             if wanted(bucket_of_key(key, buckets)) {
                 let slot = work.keys.slot(key);
@@ -70,7 +70,7 @@ async fn apply<E: Env>(
     }
     for (number, tuple) in content.origins.iter().zip(content.tuples.iter()) {
         if wanted(origins::bucket_of(*number as u64, buckets)) {
-            work.origins.insert(*number as u64, tuple, latest);
+            work.numbers.origins.insert(*number as u64, tuple, latest);
         }
     }
     Ok(())
@@ -106,19 +106,20 @@ pub(crate) async fn save<E: Env>(
     due: &[usize],
 ) -> Result<(), Ended> {
     let buckets = work.context.bounds.buckets;
+    let plan = work.context.plan.clone();
     let commit = row.head.commit;
     forget(work, due).await?;
     let rewritten: BucketSet = due.iter().fold(0, |set, bucket| set | 1 << bucket);
     let mut touched: BucketSet = 0;
     let mut change = PartitionState::default();
-    for number in 0..work.operators.len() {
-        let slots = work.operators[number].keys.dirty(buckets, rewritten);
+    for number in 0..work.slots.operators.len() {
+        let slots = work.slots.operators[number].keys.dirty(buckets, rewritten);
         for &slot in &slots {
-            touched |= 1 << work.operators[number].keys.bucket(slot, buckets);
+            touched |= 1 << work.slots.operators[number].keys.bucket(slot, buckets);
         }
-        change.operators.push(saved(work, number, &slots, Extent::Added).await?);
+        change.operators.push(work.slots.save(&plan, number, &slots, Extent::Added).await?);
     }
-    for (number, tuple) in work.origins.fresh() {
+    for (number, tuple) in work.numbers.origins.fresh() {
         let bucket = origins::bucket_of(number, buckets);
         if rewritten >> bucket & 1 == 0 {
             touched |= 1 << bucket;
@@ -140,26 +141,26 @@ pub(crate) async fn save<E: Env>(
 
 /// Keys and origins behind the horizon, of buckets that are about to be written whole.
 async fn forget<E: Env>(work: &mut Work<E>, due: &[usize]) -> Result<(), Ended> {
-    let horizon = work.horizon.get();
+    let horizon = work.slots.horizon.get();
     if horizon == i64::MIN || due.is_empty() {
         return Ok(());
     }
     let plan = work.context.plan.clone();
     let buckets = work.context.bounds.buckets;
     let mut gone = false;
-    work.note_origins();
+    work.numbers.note_origins();
     for &bucket in due {
         for (number, operator) in plan.operators.iter().enumerate() {
             let before = horizon.saturating_sub(operator.reach);
-            let slots = work.operators[number].keys.forget(bucket, buckets, before);
+            let slots = work.slots.operators[number].keys.forget(bucket, buckets, before);
             if !slots.is_empty() {
                 gone = true;
-                let cleared = work.operators[number].instance.clear(&slots).await;
+                let cleared = work.slots.operators[number].instance.clear(&slots).await;
                 cleared.map_err(|error| blameless(&operator.name, error))?;
             }
         }
         let reach = if work.context.planted.is(Fault::OriginsEarly) { 0 } else { plan.reach };
-        gone |= work.origins.forget(bucket, buckets, horizon.saturating_sub(reach));
+        gone |= work.numbers.origins.forget(bucket, buckets, horizon.saturating_sub(reach));
     }
     if gone {
         work.forget_codes();
@@ -167,35 +168,15 @@ async fn forget<E: Env>(work: &mut Work<E>, due: &[usize]) -> Result<(), Ended> 
     Ok(())
 }
 
-async fn saved<E: Env>(
-    work: &mut Work<E>,
-    number: usize,
-    slots: &[u32],
-    extent: Extent,
-) -> Result<KeySlots, Ended> {
-    let operator = &work.context.plan.operators[number];
-    let horizon = work.horizon.get();
-    let work = &mut work.operators[number];
-    let mut keys = Values::with_capacity(slots.len(), slots.len() * 12);
-    slots.iter().for_each(|&slot| keys.push(work.keys.get(slot)));
-    let states = match slots {
-        [] => Values::new(),
-        _ => {
-            let states = work.instance.save(slots, horizon, extent).await;
-            states.map_err(|error| blameless(&operator.name, error))?
-        }
-    };
-    Ok(KeySlots { version: operator.state_version, keys, states })
-}
-
 async fn base<E: Env>(work: &mut Work<E>, bucket: usize) -> Result<PartitionState, Ended> {
     let buckets = work.context.bounds.buckets;
+    let plan = work.context.plan.clone();
     let mut base = PartitionState::default();
-    for number in 0..work.operators.len() {
-        let slots = work.operators[number].keys.in_bucket(bucket, buckets);
-        base.operators.push(saved(work, number, &slots, Extent::Whole).await?);
+    for number in 0..work.slots.operators.len() {
+        let slots = work.slots.operators[number].keys.in_bucket(bucket, buckets);
+        base.operators.push(work.slots.save(&plan, number, &slots, Extent::Whole).await?);
     }
-    for (number, tuple) in work.origins.bucket(bucket, buckets) {
+    for (number, tuple) in work.numbers.origins.bucket(bucket, buckets) {
         base.origins.push(number as i64);
         base.tuples.push(tuple);
     }
@@ -207,7 +188,7 @@ async fn base<E: Env>(work: &mut Work<E>, bucket: usize) -> Result<PartitionStat
 pub(crate) async fn delta<E: Env>(work: &mut Work<E>) -> Result<(Vec<u8>, Vec<u32>), Ended> {
     let shards = work.context.shards;
     let mut by_shard: Vec<Vec<GroupSlots>> = (0..shards).map(|_| Vec::new()).collect();
-    for number in 0..work.fresh.len() {
+    for number in 0..work.slots.fresh.len() {
         for (shard, slots) in shares(work, number).await? {
             by_shard[shard as usize].push(slots);
         }
@@ -224,7 +205,7 @@ pub(crate) async fn delta<E: Env>(work: &mut Work<E>) -> Result<(Vec<u8>, Vec<u3
 
 async fn shares<E: Env>(work: &mut Work<E>, number: usize) -> Result<Vec<(u32, GroupSlots)>, Ended> {
     let context = work.context.clone();
-    let (fresh, origins) = (&mut work.fresh[number], &work.origins);
+    let (fresh, origins) = (&mut work.slots.fresh[number], &work.numbers.origins);
     let tuples = &origins.tuples[fresh.rollup];
     let mut order: Vec<(u32, u32, i64, u32)> = fresh
         .groups

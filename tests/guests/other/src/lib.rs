@@ -1,12 +1,13 @@
 //! A plugin of every kind that can stand in the place of a default one and gives other numbers:
 //!
-//! - the parser reads lines `user|milliseconds|url|country|id`, and refuses the one whose id is the parameter `refuse`;
+//! - the parser reads lines `user|milliseconds|url|country|id`, and refuses those whose ids are in the parameter `refuse`;
 //! - the enricher makes every URL the root of its site;
 //! - the operator gives each event a time on page of one second;
 //! - the metric counts every event ten times.
 //!
-//! With the parameters `id`, `at` and `do` a call named `at` misbehaves where the event of that id is among its rows; an empty
-//! `id` is every call of that name.
+//! With the parameters `id`, `at` and `do` a call named `at` misbehaves where an event of such an id is among its rows; an empty
+//! `id` is every call of that name. Two misdeeds come from what the operator remembers: with `grudge` it traps on every event of a
+//! user after the event of that id, with `gather` on any once it has gathered more than 5000.
 
 mod bindings;
 mod misdeed;
@@ -18,7 +19,7 @@ use bindings::{
     clickmill::plugin::columns::{About, Column, Data, Failure, Field, Input, Kind, Shape, Values},
     exports::clickmill::plugin::{enricher, metric, operator},
 };
-use misdeed::Misdeed;
+use misdeed::{Misdeed, is_among};
 
 /// The plugin.
 pub struct Other;
@@ -60,6 +61,35 @@ impl Slots {
 
     fn number(&self, slot: u32) -> u64 {
         self.numbers.borrow().get(slot as usize).copied().unwrap_or(0)
+    }
+}
+
+impl Slots {
+    fn empty(&self, slot: u32) {
+        if let Some(number) = self.numbers.borrow_mut().get_mut(slot as usize) {
+            *number = 0;
+        }
+    }
+
+    /// As it is saved: digits, or nothing for none.
+    fn written(&self, slots: &[u32]) -> Values {
+        let text = |number: u64| if number > 0 { number.to_string() } else { String::new() };
+        values(slots.iter().map(|&slot| text(self.number(slot))))
+    }
+
+    fn bear_grudges(&self, ids: &[String], slots: &[u32]) {
+        for (id, &slot) in ids.iter().zip(slots) {
+            assert_eq!(self.number(slot), 0, "no taste for {id}");
+            if is_among(&self.misdeed.id, id) {
+                self.add(slot, 1);
+            }
+        }
+    }
+
+    fn gather(&self, slots: &[u32]) {
+        slots.iter().for_each(|&slot| self.add(slot, 1));
+        let all: u64 = self.numbers.borrow().iter().sum();
+        assert!(all <= 5000, "no room for {all}");
     }
 }
 
@@ -164,10 +194,15 @@ impl operator::GuestSlots for Slots {
         times: Vec<i64>,
         origins: Vec<u64>,
         inputs: Vec<Column>,
-        _slots: Vec<u32>,
+        slots: Vec<u32>,
         _horizon: i64,
     ) -> Result<operator::Derived, Failure> {
-        self.misdeed.meet("process", &words(&inputs[0]))?;
+        let ids = words(&inputs[0]);
+        match (self.misdeed.is("process", "grudge"), self.misdeed.is("process", "gather")) {
+            (true, _) => self.bear_grudges(&ids, &slots),
+            (_, true) => self.gather(&slots),
+            _ => self.misdeed.meet("process", &ids)?,
+        }
         let seconds = vec![1000; times.len()];
         let weights = vec![1; times.len()];
         let columns = vec![column(Data::Integers(seconds)), column(Data::Integers(weights))];
@@ -176,14 +211,21 @@ impl operator::GuestSlots for Slots {
 
     fn save(&self, slots: Vec<u32>, _horizon: i64, _extent: operator::Extent) -> Result<Values, Failure> {
         self.misdeed.meet("save", &[])?;
-        Ok(values(slots.iter().map(|_| String::new())))
+        Ok(self.written(&slots))
     }
 
-    fn restore(&self, _slots: Vec<u32>, _states: Values, _version: u32) -> Result<(), Failure> {
+    fn restore(&self, slots: Vec<u32>, states: Values, _version: u32) -> Result<(), Failure> {
+        for (slot, state) in slots.into_iter().zip(texts(&states)) {
+            // Whatever the extent, it saves all of a slot.
+            self.empty(slot);
+            self.add(slot, state.parse().unwrap_or(0));
+        }
         Ok(())
     }
 
-    fn clear(&self, _slots: Vec<u32>) {}
+    fn clear(&self, slots: Vec<u32>) {
+        slots.into_iter().for_each(|slot| self.empty(slot));
+    }
 }
 
 impl metric::Guest for Other {
@@ -221,12 +263,7 @@ impl metric::GuestSlots for Slots {
     }
 
     fn save(&self, slots: Vec<u32>) -> Result<Values, Failure> {
-        let text = |slot| {
-            Some(self.number(slot))
-                .filter(|&number| number > 0)
-                .map_or(String::new(), |number| number.to_string())
-        };
-        Ok(values(slots.into_iter().map(text)))
+        Ok(self.written(&slots))
     }
 
     fn evaluate(&self, slots: Vec<u32>) -> Result<Vec<Column>, Failure> {
@@ -235,12 +272,7 @@ impl metric::GuestSlots for Slots {
     }
 
     fn clear(&self, slots: Vec<u32>) {
-        let mut numbers = self.numbers.borrow_mut();
-        for slot in slots {
-            if let Some(number) = numbers.get_mut(slot as usize) {
-                *number = 0;
-            }
-        }
+        slots.into_iter().for_each(|slot| self.empty(slot));
     }
 
     fn reset(&self) {

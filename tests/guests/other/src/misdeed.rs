@@ -2,10 +2,11 @@
 
 use crate::bindings::clickmill::plugin::columns::Failure;
 
-/// What to do in which call, and about which event.
+/// What to do in which call, and about which events.
 pub struct Misdeed {
     at: String,
     what: String,
+    /// Ids as [`is_among`] takes them; empty: no event is needed.
     pub id: String,
 }
 
@@ -15,14 +16,19 @@ impl Misdeed {
         Misdeed { at: setting(params, "at"), what: setting(params, "do"), id: setting(params, "id") }
     }
 
-    /// Commits the misdeed if this is the call for it and the event is among its rows.
+    /// Whether it is this one.
+    pub fn is(&self, call: &str, what: &str) -> bool {
+        self.at == call && self.what == what
+    }
+
+    /// Commits the misdeed if this is the call for it and such an event is among its rows.
     pub fn meet(&self, call: &str, ids: &[String]) -> Result<(), Failure> {
-        let row = ids.iter().position(|id| *id == self.id);
+        let row = ids.iter().position(|id| is_among(&self.id, id));
         if self.at != call || (row.is_none() && !self.id.is_empty()) {
             return Ok(());
         }
         match self.what.as_str() {
-            "trap" => panic!("no taste for {}", self.id),
+            "trap" => panic!("no taste for {}", row.map_or("", |row| &ids[row])),
             "loop" => loop {
                 std::hint::black_box(0);
             },
@@ -36,6 +42,12 @@ impl Misdeed {
             _ => Err(Failure::Call("no wish to".into())),
         }
     }
+}
+
+/// Whether an id is among some, with blanks between them; one that ends in `*` stands for all that begin so.
+pub fn is_among(ids: &str, id: &str) -> bool {
+    let is = |some: &str| some == id || some.strip_suffix('*').is_some_and(|begin| id.starts_with(begin));
+    ids.split_whitespace().any(is)
 }
 
 /// A text among the parameters; empty if it is not there.

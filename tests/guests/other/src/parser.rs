@@ -7,7 +7,7 @@ use crate::{
         exports::clickmill::plugin::parser::{Guest, GuestInstance, Info, Parsed},
     },
     column, field,
-    misdeed::Misdeed,
+    misdeed::{Misdeed, is_among},
     texts, values,
 };
 
@@ -40,7 +40,7 @@ impl GuestInstance for Instance {
         let mut rejects = Vec::new();
         for (number, row) in (0..).zip(&rows) {
             let reason = match part(row, 1).parse::<i64>() {
-                Ok(_) if row.len() == 5 && row[4] != self.refuse => continue,
+                Ok(_) if row.len() == 5 && !is_among(&self.refuse, row[4]) => continue,
                 Ok(_) if row.len() == 5 => "refused",
                 _ => "no-line",
             };

@@ -8,21 +8,20 @@ use clickmill_tasks::{Ended, Fault, name::TaskId, reindex};
 use crate::{
     executor::Task,
     hosts::{Host, assignment},
-    invariants::partition,
     random::Random,
     setup::{Broken, PARTITIONS, Setup, WorldFault},
     world::{Counts, World},
 };
 
 /// What a host says that gives up because another one reads the same files.
-const RIVAL: &str = "another host takes the same file source";
+pub const RIVAL: &str = "another host takes the same file source";
 /// Requests after which a settled world must be at rest.
-const PATIENCE: usize = 200_000;
+pub const PATIENCE: usize = 200_000;
 
 pub struct History {
-    world: Rc<RefCell<World>>,
+    pub world: Rc<RefCell<World>>,
     setup: Rc<Setup>,
-    slots: Vec<Host>,
+    pub slots: Vec<Host>,
     /// Hosts that were replaced and go on.
     zombies: Vec<Host>,
     /// What a person does from outside.
@@ -50,45 +49,8 @@ pub fn history(seed: u64, fault: Option<Broken>, verbose: bool) -> (Option<Strin
     (broken, counts)
 }
 
-/// Two hosts that each believe to be alone with the same files: one of them gives up and says so, and the other one ends well.
-pub fn rivals(seed: u64) -> Option<String> {
-    let mut random = Random::new(seed);
-    let mut setup = Setup::new(None, false, &mut random);
-    (setup.files, setup.remade, setup.epochs, setup.bad) = (true, false, false, 0.0);
-    (setup.impure, setup.traps, setup.records) = (0.0, 0.0, 14);
-    (setup.bounds.outbox, setup.bounds.interval) = (1000, Duration::from_millis(10));
-    let mut history = History::new(World::new(setup, random));
-    history.world.borrow_mut().calm = true;
-    for log in &mut history.world.borrow_mut().logs {
-        log.written = log.records.len();
-    }
-    let id = TaskId::Partition(partition(0));
-    let first = history.world.borrow().logs[0].first;
-    for slot in 0..2 {
-        history.slots[slot].start(id, slot as u64 + 1, first, true);
-    }
-    for _ in 0..PATIENCE {
-        if history.is_broken() || history.running_keys().is_empty() {
-            break;
-        }
-        history.advance();
-    }
-    let broken = history.world.borrow_mut().broken.take();
-    let ended = |slot: usize| history.slots[slot].ended.get(&id).cloned();
-    let read = history.world.borrow().partition_row(0).is_some_and(|row| row.ended);
-    match (ended(0), ended(1), read) {
-        _ if broken.is_some() => broken,
-        (Some(Ok(())), Some(Ok(())), true) => None,
-        (Some(Ok(())), Some(Err(_)), true) | (Some(Err(_)), Some(Ok(())), true) => {
-            (!history.slots.iter().any(|host| format!("{:?}", host.ended).contains(RIVAL)))
-                .then(|| "a host gave up for another reason".into())
-        }
-        other => Some(format!("two hosts with the same files: {other:?}")),
-    }
-}
-
 impl History {
-    fn new(mut world: World) -> History {
+    pub fn new(mut world: World) -> History {
         let slots = 2 + world.random.below(2);
         let assigned = (0..PARTITIONS).map(|_| world.random.below(slots)).collect();
         let setup = world.setup.clone();
@@ -142,7 +104,7 @@ impl History {
         }
     }
 
-    fn is_broken(&self) -> bool {
+    pub fn is_broken(&self) -> bool {
         self.world.borrow().broken.is_some()
     }
 
@@ -258,7 +220,7 @@ impl History {
         self.slots.len() + self.zombies.len()
     }
 
-    fn running_keys(&self) -> Vec<u64> {
+    pub fn running_keys(&self) -> Vec<u64> {
         let hosts = self.slots.iter().chain(&self.zombies);
         hosts.flat_map(|host| host.tasks.values().map(|running| running.task.key)).collect()
     }
@@ -348,7 +310,7 @@ impl History {
 
     /// Polls some task that has something to do; gives a turn where none has; lets time pass where no turn is due.
     /// Says whether it did the last: nobody has anything to do at that time, and no request is without its answer.
-    fn advance(&mut self) -> bool {
+    pub fn advance(&mut self) -> bool {
         self.steps += 1;
         let pass = self.below(3) as u64;
         self.world.borrow_mut().now += Duration::from_millis(pass / 2);

@@ -134,12 +134,12 @@ impl Source for SimEnv {
             if world.logs[partition].identity != 0 && position.last.is_some() {
                 return Err(Trouble::Final("the log is another one: choose where to go on".into()));
             }
+            world.counts.add("readers opened");
             world.check_position(partition, &position);
             let before = world.logs[partition].before(position.next).map(|record| record.offset);
             let known = position.log_content.as_deref();
             if world.setup.files && before.is_some() {
-                // A commit within a batch knows the log as of the batch's end: no more than that.
-                let right = (0..12).any(|more| known == Some(&log_content(position.next + more)[..]));
+                let right = known == Some(&log_content(position.next)[..]);
                 let text = format!("the log's own state is {known:?} at {}", position.next);
                 world.need(right, || text);
             }
@@ -154,7 +154,7 @@ impl Reader for SimReader {
     async fn next(&mut self, wait: Duration) -> Result<Fetched, Trouble> {
         let (partition, from) = (self.partition, self.next);
         let fetched = self.env.call("fetch", true, move |world| {
-            let most = 1 + world.random.below(4);
+            let most = 1 + world.random.below(world.setup.batch);
             let log = &world.logs[partition];
             let end = log.end();
             let written: Vec<Record> = log.between(from, end).iter().take(most).cloned().collect();

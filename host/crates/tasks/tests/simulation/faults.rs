@@ -36,7 +36,7 @@ const fn rule(rule: u32, broken: Broken) -> Planting {
     Planting { rule, broken }
 }
 
-pub const FAULTS: [Planting; 43] = [
+pub const FAULTS: [Planting; 44] = [
     rule(3, World(WorldFault::BlindCas)),
     rule(3, Crate(Fault::OwnerName)),
     rule(3, Crate(Fault::ErrorIsNo)),
@@ -56,6 +56,7 @@ pub const FAULTS: [Planting; 43] = [
     rule(4, Crate(Fault::PartMissing)),
     rule(5, Crate(Fault::BaseAhead)),
     rule(5, Crate(Fault::ChangeDropped)),
+    rule(5, Crate(Fault::LentEarly)),
     rule(6, Crate(Fault::NoStamp)),
     rule(6, World(WorldFault::NoHistory)),
     rule(6, World(WorldFault::NoUndo)),

@@ -22,6 +22,7 @@ mod metrics;
 mod oracle;
 mod plugins;
 mod random;
+mod scenes;
 mod sessions;
 mod setup;
 mod world;
@@ -116,7 +117,7 @@ fn main() -> ExitCode {
                 well = false;
             }
         }
-        for broken in (0..200).filter_map(chaos::rivals) {
+        for broken in (0..200).flat_map(|seed| [scenes::rivals(seed), scenes::guilty(seed)]).flatten() {
             println!("{broken}");
             well = false;
         }

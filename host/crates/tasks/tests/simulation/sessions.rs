@@ -71,6 +71,7 @@ impl Operator for Sessions {
         patient: bool,
     ) -> Result<Derived, CallError> {
         self.alive.begin().await;
+        self.alive.world.borrow_mut().counts.add("calls of an operator");
         self.alive.need(times.iter().all(|&time| time >= self.horizon), "an event before the horizon");
         let failed = self.fail(inputs, patient);
         self.alive.called(failed)?;

@@ -50,6 +50,8 @@ pub struct Setup {
     /// Records of a partition, and the share of odd ones among them.
     pub records: usize,
     pub odd: f64,
+    /// Records of a batch at most.
+    pub batch: usize,
     /// By how much a late record is late at most, milliseconds.
     pub lateness: i64,
     pub retention: Option<i64>,
@@ -75,7 +77,7 @@ impl Setup {
     pub fn new(fault: Option<Broken>, verbose: bool, random: &mut Random) -> Setup {
         let millis = |n: u64| Duration::from_millis(n);
         let bounds = Bounds {
-            interval: millis(random.pick(&[10, 20, 60, 200])),
+            interval: millis(random.pick(&[10, 20, 60, 200, 200])),
             commit_bytes: random.pick(&[1, 150, 1 << 20, 1 << 20]),
             ahead: 1 + random.below(3),
             buckets: random.pick(&[2, 2, 3]),
@@ -117,9 +119,10 @@ impl Setup {
             traps: sometimes(random, 0.5, 0.1),
             bad: sometimes(random, 0.9, 0.35),
             shard_traps: if random.chance(0.03) { 1.0 } else { sometimes(random, 0.15, 0.15) },
-            lateness: random.pick(&[11, 11, 20]),
+            lateness: random.pick(&[11, 20, 20]),
             records: if random.chance(0.2) { 45 } else { 14 },
             odd: sometimes(random, 0.8, 0.4),
+            batch: random.pick(&[2, 4, 4, 12]),
             retention: (!random.chance(0.1)).then_some(7),
             gap: 5,
             files: random.chance(0.2),

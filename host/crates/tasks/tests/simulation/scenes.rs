@@ -1,0 +1,102 @@
+//! Histories of one partition without chaos, each for one promise.
+
+use std::time::Duration;
+
+use clickmill_tasks::name::TaskId;
+
+use crate::{
+    chaos::{History, PATIENCE, RIVAL},
+    invariants::partition,
+    log::{Fate, Mark},
+    random::Random,
+    setup::Setup,
+    world::World,
+};
+
+/// A calm world in which everything is written and one host is to read partition 0 to its end; `change` has the last word.
+fn calm(seed: u64, change: impl FnOnce(&mut Setup)) -> History {
+    let mut random = Random::new(seed);
+    let mut setup = Setup::new(None, false, &mut random);
+    (setup.files, setup.remade, setup.epochs, setup.bad) = (true, false, false, 0.0);
+    (setup.impure, setup.traps, setup.records) = (0.0, 0.0, 14);
+    (setup.bounds.outbox, setup.bounds.interval) = (1000, Duration::from_millis(10));
+    change(&mut setup);
+    let history = History::new(World::new(setup, random));
+    {
+        let world = &mut *history.world.borrow_mut();
+        world.calm = true;
+        world.logs.iter_mut().for_each(|log| log.written = log.records.len());
+    }
+    history
+}
+
+/// Partition 0 on hosts that each believe to be alone with it, until all have ended.
+fn run(history: &mut History, hosts: usize) {
+    let first = history.world.borrow().logs[0].first;
+    for slot in 0..hosts {
+        history.slots[slot].start(TaskId::Partition(partition(0)), slot as u64 + 1, first, true);
+    }
+    for _ in 0..PATIENCE {
+        if history.is_broken() || history.running_keys().is_empty() {
+            break;
+        }
+        history.advance();
+    }
+}
+
+/// Two hosts that each believe to be alone with the same files: one of them gives up and says so, and the other one ends well.
+pub fn rivals(seed: u64) -> Option<String> {
+    let mut history = calm(seed, |_| {});
+    run(&mut history, 2);
+    let broken = history.world.borrow_mut().broken.take();
+    let ended = |slot: usize| history.slots[slot].ended.get(&TaskId::Partition(partition(0))).cloned();
+    let read = history.world.borrow().partition_row(0).is_some_and(|row| row.ended);
+    match (ended(0), ended(1), read) {
+        _ if broken.is_some() => broken,
+        (Some(Ok(())), Some(Ok(())), true) => None,
+        (Some(Ok(())), Some(Err(_)), true) | (Some(Err(_)), Some(Ok(())), true) => {
+            (!history.slots.iter().any(|host| format!("{:?}", host.ended).contains(RIVAL)))
+                .then(|| "a host gave up for another reason".into())
+        }
+        other => Some(format!("two hosts with the same files: {other:?}")),
+    }
+}
+
+/// One, many or all records of a batch make a plugin fail: they are found in one take-over, with one way back to the last commit and
+/// few calls. That they and no others are dead letters is an invariant.
+pub fn guilty(seed: u64) -> Option<String> {
+    let mut random = Random::new(seed);
+    let mark = random.pick(&[
+        Mark::OperatorRow,
+        Mark::OperatorTrap,
+        Mark::OperatorStuck,
+        Mark::OperatorSlow,
+        Mark::MetricRow,
+        Mark::MetricTrap,
+        Mark::MetricSlow,
+    ]);
+    let every = random.pick(&[1, 2, 7, 1000]);
+    let mut history = calm(seed, |setup| (setup.records, setup.odd, setup.batch) = (200, 0.0, usize::MAX));
+    let (records, guilty) = {
+        let world = &mut *history.world.borrow_mut();
+        let records = &mut world.logs[0].records;
+        records.iter_mut().step_by(every).for_each(|record| record.mark = mark);
+        (records.len(), records.iter().filter(|record| record.mark == mark).count())
+    };
+    run(&mut history, 1);
+    let world = &mut *history.world.borrow_mut();
+    let Some(row) = world.partition_row(0) else { return Some("there is no row".into()) };
+    let failures = row.counters.dead_letters.get("plugin-failure").copied().unwrap_or_default();
+    // Each of them is alone after some halves, is then tried once more, with patience, and its plugin without it.
+    let calls = 4 * guilty * (3 + (records / guilty).ilog2() as usize);
+    let (called, opened) = (world.counts.get("calls of an operator"), world.counts.get("readers opened"));
+    let case = format!("seed {seed}: {guilty} of {records} records are {mark:?}");
+    world.need(row.ended, || format!("{case}: the input is not read to its end"));
+    world.need((failures > 0) == (mark.fate() != Fate::Event), || format!("{case}: {failures} failures"));
+    world.need(row.head.fence == 1 && opened <= 2, || {
+        format!("{case}: {} take-overs, {opened} readers", row.head.fence)
+    });
+    world.need(row.head.commit <= 4, || format!("{case}: {} commits", row.head.commit));
+    world.need(called <= calls as u64, || format!("{case}: {called} calls, not {calls}"));
+    world.broken.take()
+}
