@@ -60,8 +60,8 @@ impl<E: Env, R: Row> Owner<E, R> {
                 number: 0,
                 loose: Vec::new(),
             };
-            let new = owner.row.encode();
-            match owner.swap(old, new).await {
+            owner.bytes = owner.row.encode();
+            match swap(&context, task, old, owner.bytes.clone()).await {
                 Ok(()) => break owner,
                 Err(Ended::Fenced) => pause.rest(&context.env).await,
                 Err(ended) => return Err(ended),
@@ -69,41 +69,6 @@ impl<E: Env, R: Row> Owner<E, R> {
         };
         owner.sweep().await?;
         Ok(owner)
-    }
-
-    /// Rule 3: an answer is not the truth, the row is.
-    async fn swap(&mut self, old: Option<Vec<u8>>, new: Vec<u8>) -> Result<(), Ended> {
-        let context = self.context.clone();
-        let store = context.env.store();
-        let mut pause = Pause::default();
-        loop {
-            match store.swap_row(self.task, old.as_deref(), &new).await {
-                Ok(true) => break,
-                Ok(false) if context.planted.is(Fault::FalseIsLost) => return Err(Ended::Fenced),
-                Ok(false) => {}
-                Err(Trouble::Final(text)) => return Err(Ended::Failed(text)),
-                Err(Trouble::Passing(_)) if context.planted.is(Fault::ErrorIsNo) => {
-                    return Err(Ended::Plugin("an error is taken as: not committed".into()));
-                }
-                Err(Trouble::Passing(text)) => context.progress.trouble(&text),
-            }
-            let now = context.sure(|| store.read_row(self.task)).await?;
-            if now.as_ref() == Some(&new) {
-                break;
-            }
-            if now != old {
-                return Err(Ended::Fenced);
-            }
-            if context.planted.is(Fault::OtherBytes) {
-                return Err(Ended::Plugin("other bytes under the same commit number".into()));
-            }
-            if context.exchange.stopping() {
-                return Err(Ended::Stopped);
-            }
-            pause.rest(&context.env).await;
-        }
-        self.bytes = new;
-        Ok(())
     }
 
     /// Whether anything was committed since the take-over.
@@ -126,6 +91,14 @@ impl<E: Env, R: Row> Owner<E, R> {
     /// Rule 2: everything that `new` lists is durable by now; this makes it true. The caller begins its effects after that. Then
     /// blocks that `new` does not list any more go.
     pub async fn commit(&mut self, new: R) -> Result<(), Ended> {
+        let commit = self.begin(new).await?;
+        self.swapping(&commit).await?;
+        self.landed(commit).await
+    }
+
+    /// The first of the three parts of a commit. Until the last one is done the owner is as before, and must not be asked for
+    /// anything else.
+    pub async fn begin(&mut self, new: R) -> Result<Commit<R>, Ended> {
         let kept: BTreeSet<BlockName> = new.listed().iter().map(|block| block.name).collect();
         let mut gone = self.row.listed();
         gone.extend_from_slice(&self.loose);
@@ -133,14 +106,22 @@ impl<E: Env, R: Row> Owner<E, R> {
         if self.context.planted.is(Fault::DeleteFirst) {
             self.delete(&gone).await?;
         }
-        let (old, encoded) = (std::mem::take(&mut self.bytes), new.encode());
-        if let Err(ended) = self.swap(Some(old.clone()), encoded).await {
-            self.bytes = old;
-            return Err(ended);
-        }
-        self.row = new;
+        Ok(Commit { bytes: new.encode(), row: new, gone })
+    }
+
+    /// The compare-and-set itself.
+    pub fn swapping(&self, commit: &Commit<R>) -> impl Future<Output = Result<(), Ended>> + use<E, R> {
+        let (context, task) = (self.context.clone(), self.task);
+        let (old, new) = (self.bytes.clone(), commit.bytes.clone());
+        async move { swap(&context, task, Some(old), new).await }
+    }
+
+    /// The commit is known to have happened.
+    pub async fn landed(&mut self, commit: Commit<R>) -> Result<(), Ended> {
+        self.row = commit.row;
+        self.bytes = commit.bytes;
         self.loose.clear();
-        self.delete(&gone).await
+        self.delete(&commit.gone).await
     }
 
     /// Gives a cut up whose compare-and-set was never sent: no row can name its blocks, so they may go at once.
@@ -217,6 +198,51 @@ impl<E: Env, R: Row> Owner<E, R> {
             parts.retain(|part| part.block.kind != BlockKind::Change);
         }
         self.delete_parts(&parts).await
+    }
+}
+
+/// A commit whose compare-and-set is not known to have happened.
+pub(crate) struct Commit<R> {
+    pub row: R,
+    bytes: Vec<u8>,
+    /// Blocks that the row does not list any more.
+    gone: Vec<BlockRef>,
+}
+
+/// Rule 3: an answer is not the truth, the row is.
+async fn swap<E: Env>(
+    context: &Context<E>,
+    task: TaskId,
+    old: Option<Vec<u8>>,
+    new: Vec<u8>,
+) -> Result<(), Ended> {
+    let store = context.env.store();
+    let mut pause = Pause::default();
+    loop {
+        match store.swap_row(task, old.as_deref(), &new).await {
+            Ok(true) => return Ok(()),
+            Ok(false) if context.planted.is(Fault::FalseIsLost) => return Err(Ended::Fenced),
+            Ok(false) => {}
+            Err(Trouble::Final(text)) => return Err(Ended::Failed(text)),
+            Err(Trouble::Passing(_)) if context.planted.is(Fault::ErrorIsNo) => {
+                return Err(Ended::Plugin("an error is taken as: not committed".into()));
+            }
+            Err(Trouble::Passing(text)) => context.progress.trouble(&text),
+        }
+        let now = context.sure(|| store.read_row(task)).await?;
+        if now.as_ref() == Some(&new) {
+            return Ok(());
+        }
+        if now != old {
+            return Err(Ended::Fenced);
+        }
+        if context.planted.is(Fault::OtherBytes) {
+            return Err(Ended::Plugin("other bytes under the same commit number".into()));
+        }
+        if context.exchange.stopping() {
+            return Err(Ended::Stopped);
+        }
+        pause.rest(&context.env).await;
     }
 }
 

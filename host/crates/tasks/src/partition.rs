@@ -1,13 +1,17 @@
 //! A partition task: reads one partition in order, and gives for each commit and shard one delta.
 
 mod commit;
+mod landing;
 mod outbox;
 
 use std::{collections::VecDeque, future::Future, pin::Pin, rc::Rc, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 
-use self::commit::Cut;
+use self::{
+    commit::Cut,
+    landing::{Landing, beside},
+};
 use crate::{
     context::{Bounds, Context, Ended, Pause},
     env::{Env, Fetched, Plugins, Reader, Source},
@@ -54,6 +58,8 @@ pub(crate) struct Partition<E: Env> {
     cut_at: Duration,
     looked_at: Duration,
     writes: FuturesUnordered<Writing>,
+    /// A commit that is on its way; the owner is still as before it.
+    landing: Option<Landing>,
     standing: Arc<Standing>,
     suspects: Option<Suspects>,
     /// For each shard, a commit up to which it has certainly merged everything of this partition.
@@ -99,6 +105,7 @@ where
             cut_at: now,
             looked_at: now,
             writes: FuturesUnordered::new(),
+            landing: None,
             standing: Arc::default(),
             suspects: None,
         };
@@ -117,17 +124,21 @@ where
             if leave() || self.context.exchange.stopping() {
                 return self.finish(false).await;
             }
-            if self.owner.row.outbox.len() >= self.context.bounds.outbox {
+            beside(&mut self.landing, async {}).await;
+            if self.landing.as_ref().is_some_and(Landing::is_over) {
+                self.land().await?;
+            }
+            if self.landing.is_none() && self.owner.row.outbox.len() >= self.context.bounds.outbox {
                 self.wait_for_shards(leave).await?;
                 continue;
             }
             self.read_ahead().await?;
             match self.ahead.pop_front() {
                 Some(parsing) => {
-                    let batch = parsing.await?;
+                    let batch = beside(&mut self.landing, parsing).await?;
                     self.work_on(batch).await?;
                     if self.is_due() {
-                        self.commit(false).await?;
+                        self.cut(false).await?;
                     }
                 }
                 None if self.source_ended => {
@@ -142,7 +153,7 @@ where
 
     async fn read_ahead(&mut self) -> Result<(), Ended> {
         while self.ahead.len() < self.context.bounds.ahead && !self.source_ended {
-            let wait = match self.ahead.is_empty() {
+            let wait = match self.ahead.is_empty() && self.landing.is_none() {
                 true => self.until_due(),
                 false => Duration::ZERO,
             };
@@ -180,6 +191,9 @@ where
 
     /// Nothing to read: commit what there is, look whether the row is still this task's own.
     async fn idle(&mut self) -> Result<(), Ended> {
+        if self.landing.is_some() {
+            return self.land().await;
+        }
         if self.cut.position.is_some() {
             if self.until_due().is_zero() {
                 self.commit(false).await?;
@@ -205,6 +219,7 @@ where
         if ended {
             self.context.exchange.hurry();
         }
+        self.land().await?;
         if self.cut.position.is_some() || (ended && !self.owner.row.ended) {
             self.commit(ended).await?;
         }
@@ -253,6 +268,7 @@ where
 
     /// Back to the last commit: the working copy and the reader are made anew; what stands, stands.
     async fn go_back(&mut self) -> Result<(), Ended> {
+        Box::pin(self.land()).await?;
         while let Some(written) = self.writes.next().await {
             written?;
         }

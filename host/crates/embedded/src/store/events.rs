@@ -33,7 +33,7 @@ enum Message {
     Dead(u64, Vec<i64>),
     /// Files of this fence are wanted, those of lower ones are not any more.
     Finish(Option<u64>, oneshot::Sender<Result<Vec<EventFile>, Trouble>>),
-    /// A commit is being cut: what is open is a whole file.
+    /// A commit is being cut: what is open is a whole file, and what comes from now on is the next commit's.
     Settle,
     /// These files are listed now.
     Listed(Vec<String>),
@@ -46,8 +46,8 @@ pub struct EventLog(mpsc::Sender<Message>);
 impl EventLog {
     pub fn start(folder: PathBuf, partition: PartitionId, stats: Arc<Stats>) -> Result<EventLog, Trouble> {
         let (sender, queue) = mpsc::channel();
-        let log =
-            Log { folder, partition, stats, open: None, ready: Vec::new(), plain: Plain::new(), number: 0 };
+        let (ready, plain) = (Vec::new(), Plain::new());
+        let log = Log { folder, partition, stats, open: None, ready, settled: false, plain, number: 0 };
         let spawned =
             thread::Builder::new().name(format!("events {partition}")).spawn(move || log.serve(&queue));
         spawned.map_err(|error| Trouble::Final(format!("cannot start a thread: {error}")))?;
@@ -100,6 +100,8 @@ struct Open {
 struct Ready {
     sealed: Sealed,
     file: EventFile,
+    /// Whether it belongs to the commit that is on its way.
+    settled: bool,
     stored: bool,
 }
 
@@ -109,6 +111,8 @@ struct Log {
     stats: Arc<Stats>,
     open: Option<Open>,
     ready: Vec<Ready>,
+    /// A commit is on its way: what is not settled belongs to the next one.
+    settled: bool,
     plain: Plain,
     number: u32,
 }
@@ -125,9 +129,12 @@ impl Log {
                 }
                 Message::Dead(fence, offsets) => self.dead(fence, &offsets),
                 // Where it fails now, it is tried again when the files are wanted, and then somebody hears of it.
-                Message::Settle => drop(self.store()),
+                Message::Settle => drop(self.settle()),
                 Message::Finish(fence, reply) => drop(reply.send(self.finish(fence))),
-                Message::Listed(names) => self.ready.retain(|ready| !names.contains(&ready.file.name)),
+                Message::Listed(names) => {
+                    self.settled = false;
+                    self.ready.retain(|ready| !names.contains(&ready.file.name));
+                }
             }
         }
     }
@@ -194,7 +201,7 @@ impl Log {
         self.number += 1;
         let (rows, bytes) = (sealed.rows, sealed.bytes.len() as u64);
         let file = EventFile { name, partition: self.partition, fence, first, last, rows, bytes, columns };
-        self.ready.push(Ready { sealed, file, stored: false });
+        self.ready.push(Ready { sealed, file, settled: false, stored: false });
         Ok(())
     }
 
@@ -205,16 +212,27 @@ impl Log {
             // Never listed: where it stays, opening the store removes it.
             let _ = fs::remove_file(self.folder.join(&ready.file.name));
         }
-        self.store()?;
-        Ok(self.ready.iter().map(|ready| ready.file.clone()).collect())
+        match self.settled {
+            true => self.store()?,
+            false => self.settle()?,
+        }
+        let settled = self.ready.iter().filter(|ready| ready.settled);
+        Ok(settled.map(|ready| ready.file.clone()).collect())
     }
 
-    /// Brings everything that was put to the disk.
-    fn store(&mut self) -> Result<(), Trouble> {
+    /// What was put so far belongs to one commit.
+    fn settle(&mut self) -> Result<(), Trouble> {
         self.seal().map_err(|error| broken(self.partition, &error))?;
         self.ready.retain(|ready| ready.sealed.rows > 0);
+        self.ready.iter_mut().for_each(|ready| ready.settled = true);
+        self.settled = true;
+        self.store()
+    }
+
+    /// Brings what is settled to the disk.
+    fn store(&mut self) -> Result<(), Trouble> {
         let mut stored = false;
-        for ready in self.ready.iter_mut().filter(|ready| !ready.stored) {
+        for ready in self.ready.iter_mut().filter(|ready| ready.settled && !ready.stored) {
             let path = self.folder.join(&ready.file.name);
             ready.sealed.store(&path).map_err(table_trouble)?;
             ready.stored = true;

@@ -210,9 +210,12 @@ impl Store for EmbeddedStore {
         };
         let names: Vec<String> = files.iter().map(|file| file.name.clone()).collect();
         let swapped = self.swap(task, old.map(<[u8]>::to_vec), new.to_vec(), files).await?;
-        if let (true, Some(log), false) = (swapped, log, names.is_empty()) {
+        if let (true, Some(log)) = (swapped, log) {
+            let new = !names.is_empty();
             log.listed(names);
-            self.0.merger.events();
+            if new {
+                self.0.merger.events();
+            }
         }
         Ok(swapped)
     }

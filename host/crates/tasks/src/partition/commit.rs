@@ -4,7 +4,7 @@ use std::{future::Future, rc::Rc, sync::Arc};
 
 use futures_util::{FutureExt, StreamExt};
 
-use super::Partition;
+use super::{Partition, landing::Landing};
 use crate::{
     batch::{RawBatch, fingerprint},
     blocks::share_of,
@@ -109,7 +109,8 @@ where
 
     /// The position after a batch: where the source says that it stands.
     pub(super) fn move_on(&mut self, raw: &RawBatch) {
-        let before = self.cut.position.take().unwrap_or_else(|| self.owner.row.position.clone());
+        let committed = self.landing.as_ref().map_or(&self.owner.row, Landing::row);
+        let before = self.cut.position.take().unwrap_or_else(|| committed.position.clone());
         let last = raw.offsets.len().checked_sub(1);
         let next = if self.context.planted.is(Fault::Last) {
             last.map_or(raw.next, |row| raw.offsets[row])
@@ -134,6 +135,14 @@ where
 
     /// Rule 2: everything new is written and durable, then the row, then the effects.
     pub(super) async fn commit(&mut self, ended: bool) -> Result<(), Ended> {
+        self.cut(ended).await?;
+        self.land().await
+    }
+
+    /// The first half of a commit: everything new is on its way, and the working copy is as of after it. The next batches may be
+    /// worked on before it lands: whatever becomes of it, a task that does not see it land forgets them with everything else.
+    pub(super) async fn cut(&mut self, ended: bool) -> Result<(), Ended> {
+        self.land().await?;
         let context = self.context.clone();
         let mut row = self.owner.next();
         let n = row.head.commit;
@@ -165,31 +174,56 @@ where
             }
             row.outbox.push(Outgoing { commit: n, epoch: row.head.epoch, block, shards: with });
         }
-        while let Some(written) = self.writes.next().await {
-            written?;
-        }
         add(&mut row.counters, &cut.counters);
         row.greatest = self.work.slots.horizon.greatest();
         row.horizon = self.work.slots.horizon.get();
         row.origins = self.work.numbers.origins.next();
         row.ended = ended;
-        let (next, horizon, epoch) = (row.position.next, row.horizon, row.head.epoch);
-        let (partition, exchange) = (self.id, context.exchange.clone());
-        let hand_on = |hand: Vec<(u32, u64, std::ops::Range<usize>)>| {
-            for (shard, previous, share) in hand {
-                let block = delta.clone();
-                exchange.hand(shard, Delta { partition, commit: n, previous, epoch, block, share, horizon });
-            }
-        };
+        let (partition, epoch, horizon) = (self.id, row.head.epoch, row.horizon);
+        let handed = hand.into_iter().map(|(shard, previous, share)| {
+            let block = delta.clone();
+            (shard, Delta { partition, commit: n, previous, epoch, block, share, horizon })
+        });
+        let mut deltas: Vec<(u32, Delta)> = handed.collect();
         if context.planted.is(Fault::HandEarly) {
-            hand_on(std::mem::take(&mut hand));
+            deltas.drain(..).for_each(|(shard, delta)| context.exchange.hand(shard, delta));
         }
-        match self.owner.commit(row).await {
-            Err(Ended::Plugin(_)) if context.planted.forgets_answers() => return self.go_back().await,
-            committed => committed?,
+        for operator in &mut self.work.slots.operators {
+            operator.keys.clean();
         }
-        hand_on(hand);
-        self.reader.committed(next);
+        self.work.numbers.origins.committed();
+        if self.work.numbers.dictionaries.bytes() > context.bounds.dictionary {
+            self.work.forget_codes();
+        }
+        self.cut_at = context.env.now();
+        let commit = self.owner.begin(row).await?;
+        let swapping = self.owner.swapping(&commit);
+        let mut writes = std::mem::take(&mut self.writes);
+        let landing = async move {
+            while let Some(written) = writes.next().await {
+                written?;
+            }
+            swapping.await
+        };
+        let Cut { counters, unusable, .. } = cut;
+        self.landing = Some(Landing::new(Box::pin(landing), commit, deltas, due, counters, unusable));
+        Ok(())
+    }
+
+    /// The second half: once the commit is known to have happened its effects begin. Waits for it.
+    pub(super) async fn land(&mut self) -> Result<(), Ended> {
+        let Some(landing) = &mut self.landing else { return Ok(()) };
+        let outcome = landing.outcome().await;
+        let Some(landing) = self.landing.take() else { return Ok(()) };
+        match outcome {
+            Err(Ended::Plugin(_)) if self.context.planted.forgets_answers() => return self.go_back().await,
+            outcome => outcome?,
+        }
+        let Landing { commit, deltas, due, counters, unusable, .. } = landing;
+        let n = commit.row.head.commit;
+        deltas.into_iter().for_each(|(shard, delta)| self.context.exchange.hand(shard, delta));
+        self.reader.committed(commit.row.position.next);
+        self.owner.landed(commit).await?;
         let state = &self.owner.row.state;
         if let Some(change) = state.changes.last().filter(|change| change.commit == n) {
             self.weights.change(change.buckets, change.block.length);
@@ -199,12 +233,14 @@ where
                 self.weights.base(bucket, block.length);
             }
         }
-        self.committed(&cut.counters, &cut.unusable);
+        let kept = Arc::make_mut(&mut self.standing).split_off(&self.owner.row.position.next);
+        self.standing = Arc::new(kept);
+        self.looked_at = self.context.env.now();
+        self.count(&counters, &unusable);
         Ok(())
     }
 
-    /// What a known commit changes in memory.
-    fn committed(&mut self, counters: &Counters, unusable: &[u64]) {
+    fn count(&self, counters: &Counters, unusable: &[u64]) {
         let progress = &self.context.progress;
         Progress::add(&progress.records, counters.records);
         Progress::add(&progress.events, counters.events);
@@ -216,17 +252,6 @@ where
                 progress.unusable(&column.field.name, unusable);
             }
         }
-        for operator in &mut self.work.slots.operators {
-            operator.keys.clean();
-        }
-        self.work.numbers.origins.committed();
-        let kept = Arc::make_mut(&mut self.standing).split_off(&self.owner.row.position.next);
-        self.standing = Arc::new(kept);
-        if self.work.numbers.dictionaries.bytes() > self.context.bounds.dictionary {
-            self.work.forget_codes();
-        }
-        self.cut_at = self.context.env.now();
-        self.looked_at = self.cut_at;
     }
 }
 
