@@ -140,7 +140,8 @@ impl<E: Env, R: Row> Owner<E, R> {
     }
 
     /// Writes a block under a name that nobody else uses.
-    pub async fn put(&mut self, kind: BlockKind, content: Vec<u8>) -> Result<BlockRef, Ended> {
+    pub async fn put(&mut self, kind: BlockKind, content: impl AsRef<[u8]>) -> Result<BlockRef, Ended> {
+        let content = content.as_ref();
         self.number += 1;
         let planted = self.context.planted;
         let head = self.row.head();
@@ -151,7 +152,7 @@ impl<E: Env, R: Row> Owner<E, R> {
             kind,
             number: if planted.is(Fault::NameNumber) { 0 } else { self.number },
         };
-        let block = BlockRef { name, length: content.len() as u64, hash: hash64(&content) };
+        let block = BlockRef { name, length: content.len() as u64, hash: hash64(content) };
         self.loose.push(block);
         let context = &self.context;
         let size = context.bounds.part;

@@ -32,7 +32,7 @@ pub async fn reposition<E: Env>(
     row.position = position;
     row.position.log = None;
     if let Some(content) = &row.position.log_content {
-        row.position.log = Some(owner.put(BlockKind::Log, content.to_vec()).await?);
+        row.position.log = Some(owner.put(BlockKind::Log, content).await?);
     }
     owner.commit(row).await
 }

@@ -213,8 +213,7 @@ impl<E: Env + 'static> Shard<E> {
         }
         if delta.commit > position {
             later(TaskId::Partition(delta.partition), delta.epoch, self.context.epoch)?;
-            let share = delta.block[delta.share].to_vec();
-            self.merge(delta.partition, delta.commit, share).await?;
+            self.merge(delta.partition, delta.commit, &delta.block[delta.share]).await?;
         }
         self.horizon = self.horizon.max(delta.horizon);
         Ok(())
@@ -224,10 +223,10 @@ impl<E: Env + 'static> Shard<E> {
         self.merged.merged.get(&partition).copied().unwrap_or_default()
     }
 
-    async fn merge(&mut self, partition: PartitionId, commit: u64, share: Vec<u8>) -> Result<(), Ended> {
+    async fn merge(&mut self, partition: PartitionId, commit: u64, share: &[u8]) -> Result<(), Ended> {
         let n = self.owner.row.head.commit + 1;
-        self.touched |= self.work.merge(&share, n, true, |_| true).await?;
-        self.change.deltas.push(&share);
+        self.touched |= self.work.merge(share, n, true, |_| true).await?;
+        self.change.deltas.push(share);
         self.merged.merged.insert(partition, commit);
         Ok(())
     }
@@ -263,7 +262,7 @@ impl<E: Env + 'static> Shard<E> {
                     break;
                 };
                 if let Some(share) = share_of(&block, self.shard)? {
-                    self.merge(partition, outgoing.commit, block[share].to_vec()).await?;
+                    self.merge(partition, outgoing.commit, &block[share]).await?;
                 }
             }
             if whole {

@@ -151,7 +151,7 @@ where
             row.position = position;
         }
         if let Some(log) = &cut.log {
-            row.position.log = Some(self.owner.put(BlockKind::Log, log.to_vec()).await?);
+            row.position.log = Some(self.owner.put(BlockKind::Log, log).await?);
             row.position.log_content = Some(log.clone());
         }
         context.env.store().settle(self.owner.task);
@@ -164,7 +164,7 @@ where
         self.drop_passed(&mut row);
         let mut hand = Vec::new();
         if !shards.is_empty() {
-            let block = self.owner.put(BlockKind::Delta, delta.to_vec()).await?;
+            let block = self.owner.put(BlockKind::Delta, &delta).await?;
             let with = shards.iter().map(|&shard| (shard, row.last[shard as usize])).collect();
             for &shard in &shards {
                 if let Some(share) = share_of(&delta, shard)? {
