@@ -1,6 +1,6 @@
 //! `clickmill check`: loads every plugin, tries each service by the real operation, and says what is missing.
 
-use std::{process::ExitCode, sync::Arc};
+use std::{process::ExitCode, sync::Arc, time::Instant};
 
 use clickmill_settings::{Config, Store};
 use clickmill_tasks::{
@@ -57,7 +57,7 @@ fn show(plan: &Plan) {
 }
 
 async fn services(config: &Arc<Config>, pipeline: &load::Pipeline) -> Result<(), Error> {
-    let (shared, _) = Shared::open(config.clone(), pipeline.plugins.clone(), false).await?;
+    let (shared, _) = Shared::open(config.clone(), pipeline.plugins.clone(), false, Instant::now()).await?;
     let env = shared.world()?;
     let known = shared.store.read_row(TaskId::Meta).await?.map(|row| meta::decode(&row)).transpose()?;
     match &known {

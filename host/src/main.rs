@@ -21,7 +21,7 @@ mod summary;
 mod table;
 mod world;
 
-use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
+use std::{io::IsTerminal, path::PathBuf, process::ExitCode, time::Instant};
 
 use clap::{Parser, Subcommand};
 
@@ -66,6 +66,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    let began = Instant::now();
     let cli = Cli::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_env("CLICKMILL_LOG");
     tracing_subscriber::fmt()
@@ -75,7 +76,7 @@ fn main() -> ExitCode {
         .with_target(false)
         .init();
     let done = match cli.command {
-        Command::Run(args) => run::run(args),
+        Command::Run(args) => run::run(args, began),
         Command::Check(args) => check::check(args),
         Command::Query(args) => query::query(args),
         Command::Events(args) => events::events(args),

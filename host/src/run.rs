@@ -68,7 +68,8 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     clickmill_settings::parse_duration(text).map_err(|error| error.to_string())
 }
 
-pub fn run(args: Args) -> Result<ExitCode, Error> {
+/// `process` is when this process began.
+pub fn run(args: Args, process: Instant) -> Result<ExitCode, Error> {
     let mut config = load::settings(&args.config.config)?;
     if args.follow {
         match &mut config.source {
@@ -83,14 +84,14 @@ pub fn run(args: Args) -> Result<ExitCode, Error> {
         .enable_all()
         .build()
         .map_err(Error::io("no runtime can be started"))?;
-    runtime.block_on(run_all(args, Arc::new(config)))
+    runtime.block_on(run_all(args, Arc::new(config), process))
 }
 
-async fn run_all(args: Args, config: Arc<Config>) -> Result<ExitCode, Error> {
+async fn run_all(args: Args, config: Arc<Config>, process: Instant) -> Result<ExitCode, Error> {
     let began = Instant::now();
     let progress = Arc::new(Progress::default());
     let display = Display::start(progress.clone());
-    let outcome = work(&args, &config, &progress).await;
+    let outcome = work(&args, &config, &progress, process).await;
     display.stop();
     let (rows, written) = outcome?;
     let own = Own::new(&progress, began.elapsed(), written);
@@ -105,9 +106,10 @@ async fn work(
     args: &Args,
     config: &Arc<Config>,
     progress: &Arc<Progress>,
+    process: Instant,
 ) -> Result<(Rows, Option<Written>), Error> {
     let pipeline = load::pipeline(config)?;
-    let (shared, changes) = Shared::open(config.clone(), pipeline.plugins.clone(), true).await?;
+    let (shared, changes) = Shared::open(config.clone(), pipeline.plugins.clone(), true, process).await?;
     let env = shared.world()?;
     let meta = open_meta(config, &shared, &env).await?;
     prepare_index(&env, &pipeline, &meta).await?;

@@ -20,6 +20,8 @@ pub struct Own {
     skipped: u64,
     refused: u64,
     elapsed: Duration,
+    /// From the beginning of the process until its first record was read; none where it read none.
+    first_record: Option<Duration>,
     /// Where the store is embedded.
     written: Option<Written>,
 }
@@ -33,6 +35,7 @@ impl Own {
             skipped: Progress::get(&progress.skipped),
             refused: Progress::get(&progress.refused),
             elapsed,
+            first_record: progress.first_read.get().copied(),
             written,
         }
     }
@@ -48,7 +51,8 @@ impl Own {
             "dead_letters": self.dead_letters,
             "skipped": self.skipped,
             "documents_refused": self.refused,
-            "elapsed_seconds": (self.elapsed.as_secs_f64() * 1e6).round() / 1e6,
+            "elapsed_seconds": micros(self.elapsed),
+            "first_record_seconds": self.first_record.map(micros),
             "events_per_second": (self.rate() * 10.0).round() / 10.0,
             "total": {
                 "records": total.records,
@@ -66,6 +70,11 @@ impl Own {
             })),
         })
     }
+}
+
+/// Seconds, to the microsecond.
+fn micros(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e6
 }
 
 /// The first rows of the answer, what could not be used, and the balance.

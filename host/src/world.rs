@@ -36,6 +36,7 @@ pub struct Shared {
     pub source: AnySource,
     pub store: AnyStore,
     pub embedded: Option<EmbeddedIndex>,
+    /// When the process began: time in a world is counted from here.
     began: Instant,
 }
 
@@ -48,6 +49,7 @@ impl Shared {
         config: Arc<Config>,
         plugins: Arc<WasmPlugins>,
         join: bool,
+        began: Instant,
     ) -> Result<(Shared, Option<Changes>), Error> {
         let (store, embedded) = match &config.store {
             settings::Store::Embedded { path } => {
@@ -78,7 +80,7 @@ impl Shared {
                 AnySource::Kafka(Arc::new(source))
             }
         };
-        Ok((Shared { config, plugins, source, store, embedded, began: Instant::now() }, changes))
+        Ok((Shared { config, plugins, source, store, embedded, began }, changes))
     }
 
     /// Partitions of files and of made-up traffic, as far as they are there; a topic's are told by the group.

@@ -1,8 +1,9 @@
-//! What the commands beside `run` print: `generate`, `query`, `events`, `check`, `plugin`.
+//! What the commands beside `run` print: `generate`, `query`, `events`, `check`, `plugin`, `bench`.
 
 use std::fs;
 
 use clickmill_tests::{Folder, Raw, Traffic, answer, compare, documents, ndjson, summary};
+use serde_json::Value;
 
 const SETTINGS: &str = "[source]\npaths = [\"lines\"]\n[store]\npath = \"store\"\n";
 
@@ -203,4 +204,24 @@ fn refused_documents_are_shown_apart_from_records() {
     assert_ne!(folder.ok(&["dead-letters", "--format", "ndjson"]), "");
     let both = folder.command(&["dead-letters", "--documents", "--reason", "invalid-url"]).output().unwrap();
     assert_eq!(both.status.code(), Some(2));
+}
+
+/// What the figures are is the machine's; that there are some, of the right streams, is not.
+#[test]
+fn bench_measures_what_it_says() {
+    let folder = Folder::new("bench");
+    let bench = |arguments: &[&str]| -> Value {
+        let all = ["bench", "--rounds", "1", "--folder", ".", "--json", "figures.json", "--users", "64"];
+        folder.ok(&[&all[..], arguments].concat());
+        serde_json::from_slice(&fs::read(folder.path().join("figures.json")).unwrap()).unwrap()
+    };
+    let whole = bench(&["--events", "3000", "--urls", "50"]);
+    assert_eq!(whole["written"]["event_rows"], 3_000);
+    assert!(whole["second_start"]["first_record_seconds"].is_number(), "{whole}");
+    let flat = bench(&["--flat", "--events", "3000", "--urls", "3"]);
+    let [short, long] = &flat["runs"].as_array().unwrap()[..] else { panic!("two runs: {flat}") };
+    assert_eq!((&short["events"], &long["events"]), (&3_000.into(), &30_000.into()));
+    let groups = |run: &Value| run["groups"].as_u64().unwrap();
+    assert!(groups(short) * 10 > groups(long) * 8, "the groups are not about the same: {flat}");
+    assert!(flat["ratio"].is_number(), "{flat}");
 }

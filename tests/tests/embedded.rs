@@ -56,6 +56,9 @@ fn a_second_run_reads_what_was_added() {
     folder.write("data/1.jsonl", traffic.lines(2_000));
     let last = summary(&folder.ok(&["run", "--summary", "json"]));
     assert_eq!((last["records"].as_u64(), last["total"]["records"].as_u64()), (Some(2_000), Some(5_000)));
+    assert!(last["first_record_seconds"].is_number(), "{last}");
+    let nothing = summary(&folder.ok(&["run", "--summary", "json"]));
+    assert!(nothing["first_record_seconds"].is_null(), "{nothing}");
     check(&folder, &traffic);
 }
 

@@ -174,6 +174,9 @@ pub struct Generate {
     pub urls: u64,
     /// The time of the first event, in milliseconds since 1970-01-01T00:00:00Z. Default 2026-03-01T00:00:00Z.
     pub start: i64,
+    /// Time from the first event to the last, where `events` is given. Default `None`: as long as the visitors take, who look at
+    /// a page for 25 seconds.
+    pub span: Option<Duration>,
     /// Share of the records that come late, out of order: 0 to 1. Default 0.02.
     pub late: f64,
     /// Share of the records that are no events: 0 to 1. Default 0.
@@ -191,6 +194,7 @@ impl Default for Generate {
             users: 10_000,
             urls: 1_000,
             start: 1_772_323_200_000,
+            span: None,
             late: 0.02,
             bad: 0.0,
             partitions: 1,

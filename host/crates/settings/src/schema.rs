@@ -139,6 +139,13 @@ pub const SOURCE: Section = Section {
             "The time of the first event.",
         )
         .of("generate"),
+        key(
+            "span",
+            "duration, 1s to 36500d",
+            Means("as long as its visitors take"),
+            "Time from the first event to the last, where `events` is given: more records then come closer together.",
+        )
+        .of("generate"),
         key("late", "number, 0 to 1", Is("0.02"), "Share of the records that come late, out of order.").of("generate"),
         key("bad", "number, 0 to 1", Is("0.0"), "Share of the records that are no events and become dead letters.")
             .of("generate"),

@@ -152,7 +152,7 @@ fn files_and_generated_traffic_are_read() {
     assert_eq!(files.source, Source::Files(expected));
 
     let text = "[source]\nkind = \"generate\"\nevents = 1_000\nrate = 0x10\nseed = 7\nusers = 5\nurls = 6\n\
-                start = \"2025-01-01T00:00:00.5+01:00\"\nlate = 0\nbad = 0.25\npartitions = 4\n";
+                start = \"2025-01-01T00:00:00.5+01:00\"\nspan = \"1h\"\nlate = 0\nbad = 0.25\npartitions = 4\n";
     let expected = Generate {
         events: Some(1_000),
         rate: Some(16),
@@ -160,6 +160,7 @@ fn files_and_generated_traffic_are_read() {
         users: 5,
         urls: 6,
         start: 1_735_686_000_500,
+        span: Some(Duration::from_secs(3_600)),
         late: 0.0,
         bad: 0.25,
         partitions: 4,

@@ -166,6 +166,9 @@ where
             };
             match fetched {
                 Fetched::Batch(raw) => {
+                    if !raw.offsets.is_empty() {
+                        self.context.progress.first_read.get_or_init(|| self.context.env.now());
+                    }
                     Progress::add(&self.context.progress.read, raw.offsets.len() as u64);
                     Progress::add(&self.context.progress.bytes, raw.payloads.bytes().len() as u64);
                     let name = self.context.plan.parser.0.clone();

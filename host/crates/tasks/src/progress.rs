@@ -3,9 +3,10 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Mutex, PoisonError,
+        Mutex, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
 /// What the source has and was not read yet.
@@ -22,6 +23,8 @@ pub struct Progress {
     pub read: AtomicU64,
     /// Bytes of their payloads.
     pub bytes: AtomicU64,
+    /// When the first record was read, by the clock of the world that its task lives in.
+    pub first_read: OnceLock<Duration>,
     /// Committed by this process.
     pub records: AtomicU64,
     pub events: AtomicU64,

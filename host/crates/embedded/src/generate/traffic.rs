@@ -1,6 +1,6 @@
 //! The model of the traffic. Visitors walk in lanes side by side: in each round every lane sees one page, in an order that is
 //! new each round, so that the time on a page varies between nothing and two rounds. Every eight pages of a lane are cut into
-//! visits of different users. A round takes as long as people look at a page.
+//! visits of different users. A round takes as long as people look at a page, or as long as the span of the settings leaves.
 
 use clickmill_columns::{format_instant, hash64};
 use clickmill_settings::Generate;
@@ -75,6 +75,8 @@ pub struct Traffic {
     settings: Generate,
     partitions: u64,
     lanes: u64,
+    /// Milliseconds from one record of a partition to the next.
+    pace: f64,
 }
 
 impl Traffic {
@@ -82,7 +84,11 @@ impl Traffic {
         let partitions = u64::from(settings.partitions.max(1));
         let users = settings.users.max(1).div_ceil(partitions);
         let lanes = (users / USERS_A_LANE).clamp(4, 1 << 16).next_power_of_two();
-        Traffic { settings: settings.clone(), partitions, lanes }
+        let pace = match (settings.span, settings.events) {
+            (Some(span), Some(events)) => span.as_millis() as f64 * partitions as f64 / events.max(1) as f64,
+            _ => ROUND / lanes as f64,
+        };
+        Traffic { settings: settings.clone(), partitions, lanes, pace }
     }
 
     pub fn partitions(&self) -> u32 {
@@ -120,8 +126,7 @@ impl Traffic {
         let mut record = self.random(Draw::Record, [partition, offset, 0]);
         let event = Event::new(self, number, &mut visit, (lane, round, page), &mut record);
 
-        let dt = ROUND / self.lanes as f64;
-        let mut time = self.settings.start + (offset as f64 * dt) as i64;
+        let mut time = self.settings.start + (offset as f64 * self.pace) as i64;
         if record.share() < self.settings.late {
             // Most of the late ones are late by minutes, some by hours.
             let most = if record.below(10) == 0 { 86_400_000 } else { 600_000 };
@@ -269,7 +274,10 @@ fn spoil(draw: &mut Random, begin: usize, into: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{HashMap, HashSet};
+    use std::{
+        collections::{HashMap, HashSet},
+        time::Duration,
+    };
 
     use super::*;
 
@@ -315,6 +323,18 @@ mod tests {
             }
         }
         assert_eq!((0..3).map(|partition| traffic.records_of(partition).unwrap()).sum::<u64>(), 40_000);
+    }
+
+    #[test]
+    fn a_span_holds_however_many_there_are() {
+        for events in [100, 10_000] {
+            let span = Some(Duration::from_secs(3_600));
+            let traffic = Traffic::new(&Generate { events: Some(events), span, late: 0.0, ..settings() });
+            let time = |offset| parsed(&traffic, 0, offset)["timestamp"].as_str().unwrap().to_owned();
+            assert!(time(0).ends_with("T00:00:00.000Z"), "{}", time(0));
+            assert!(time(events / 2).ends_with("T00:30:00.000Z"), "{}", time(events / 2));
+            assert!(time(events - 1).contains("T00:59:"), "{}", time(events - 1));
+        }
     }
 
     #[test]

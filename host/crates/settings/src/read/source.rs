@@ -1,5 +1,8 @@
 //! `[source]`: files and generated traffic; Kafka has a module of its own.
 
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
 use toml::de::DeValue;
 use toml::value::{Datetime, Offset};
 
@@ -9,6 +12,8 @@ use crate::config::{Files, Generate, PartitionBy, Source};
 
 /// Most users and most URLs of generated traffic.
 const MOST_DISTINCT: u64 = 1_000_000_000;
+/// What generated traffic may cover: a century at most.
+const SPAN: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(36_500 * 86_400);
 
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
@@ -59,6 +64,7 @@ fn generate(reader: &mut Reader<'_>, table: &Table<'_>) -> Generate {
         users: reader.whole(table, "users", 1..=MOST_DISTINCT).unwrap_or(default.users),
         urls: reader.whole(table, "urls", 1..=MOST_DISTINCT).unwrap_or(default.urls),
         start: instant(reader, table, "start").unwrap_or(default.start),
+        span: reader.duration(table, "span", SPAN),
         late: reader.share(table, "late").unwrap_or(default.late),
         bad: reader.share(table, "bad").unwrap_or(default.bad),
         partitions: partitions.unwrap_or(default.partitions),
@@ -67,7 +73,7 @@ fn generate(reader: &mut Reader<'_>, table: &Table<'_>) -> Generate {
 
 /// Milliseconds since 1970, from a date-time with an offset (in quotes or not) or from their number; years 0 to 9999.
 fn instant(reader: &mut Reader<'_>, table: &Table<'_>, key: &str) -> Option<i64> {
-    const YEARS: std::ops::RangeInclusive<i64> = -62_167_219_200_000..=253_402_300_799_999;
+    const YEARS: RangeInclusive<i64> = -62_167_219_200_000..=253_402_300_799_999;
     let value = table.get(key)?;
     let millis = match value.get_ref() {
         DeValue::Datetime(datetime) => millis(datetime),
