@@ -24,6 +24,8 @@ pub enum Fault {
     HandEarly,
     /// Rule 2: blocks are deleted before the commit that drops them is known.
     DeleteFirst,
+    /// Rule 2: a store is told that all was put while some of it is not sent yet.
+    SettleEarly,
     /// Rule 4: a block counts although no row lists it.
     Unlisted,
     /// Rule 4: the names of blocks lack the fence.

@@ -1,25 +1,27 @@
 //! A partition task: reads one partition in order, and gives for each commit and shard one delta.
 
 mod commit;
+mod input;
 mod landing;
 mod outbox;
 
-use std::{collections::VecDeque, future::Future, pin::Pin, rc::Rc, sync::Arc, time::Duration};
+use std::{future::Future, pin::Pin, rc::Rc, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 
 use self::{
     commit::Cut,
+    input::Input,
     landing::{Landing, beside},
 };
 use crate::{
-    context::{Bounds, Context, Ended, Pause},
-    env::{Env, Fetched, Plugins, Reader, Source},
+    context::{Bounds, Context, Ended},
+    env::{Env, Plugins},
     fault::Fault,
     judge::{Judge, Standing},
     name::{PartitionId, TaskId},
     owner::Owner,
-    parse::{ParsedBatch, parse},
+    parse::ParsedBatch,
     partition_state,
     progress::Progress,
     row::PartitionRow,
@@ -28,7 +30,6 @@ use crate::{
     work::Work,
 };
 
-type Parsing = Pin<Box<dyn Future<Output = Result<ParsedBatch, Ended>>>>;
 type Writing = Pin<Box<dyn Future<Output = Result<(), Ended>>>>;
 
 /// Where to begin when a partition has no row yet, or, chosen by a person, anew.
@@ -48,12 +49,7 @@ pub(crate) struct Partition<E: Env> {
     owner: Owner<E, PartitionRow>,
     work: Work<E>,
     weights: Weights,
-    parser: <E::Plugins as Plugins>::Parser,
-    reader: <E::Source as Source>::Reader,
-    ahead: VecDeque<Parsing>,
-    source_ended: bool,
-    /// Why the source gives no more; what it gave before that counts.
-    source_failed: Option<String>,
+    input: Input<E>,
     cut: Cut,
     cut_at: Duration,
     looked_at: Duration,
@@ -82,12 +78,8 @@ where
         .await?;
         Progress::add(&context.progress.take_overs, 1);
         let work = Work::new(context.clone(), &owner.row)?;
-        let wanted: Vec<usize> = (0..context.plan.parsed).collect();
-        let plugins = context.env.plugins();
-        let parser = plugins.parser(&wanted);
-        let parser = parser.map_err(|error| crate::context::blameless(&context.plan.parser.0, error))?;
         let mut owner = owner;
-        let reader = open(&context, id, &mut owner).await?;
+        let input = Input::open(&context, id, &mut owner).await?;
         let now = context.env.now();
         let mut partition = Partition {
             weights: Weights::new(&owner.row.state, context.bounds.buckets),
@@ -96,11 +88,7 @@ where
             id,
             owner,
             work,
-            parser,
-            reader,
-            ahead: VecDeque::new(),
-            source_ended: false,
-            source_failed: None,
+            input,
             cut: Cut::default(),
             cut_at: now,
             looked_at: now,
@@ -109,7 +97,7 @@ where
             standing: Arc::default(),
             suspects: None,
         };
-        partition_state::load(&mut partition.work, &partition.owner).await?;
+        partition.load().await?;
         Ok(partition)
     }
 
@@ -132,8 +120,12 @@ where
                 self.wait_for_shards(leave).await?;
                 continue;
             }
-            self.read_ahead().await?;
-            match self.ahead.pop_front() {
+            let wait = match self.landing.is_none() {
+                true => self.until_due(),
+                false => Duration::ZERO,
+            };
+            self.input.fill(wait).await?;
+            match self.input.ahead.pop_front() {
                 Some(parsing) => {
                     let batch = beside(&mut self.landing, parsing).await?;
                     self.work_on(batch).await?;
@@ -141,8 +133,8 @@ where
                         self.cut(false).await?;
                     }
                 }
-                None if self.source_ended => {
-                    let Some(text) = self.source_failed.take() else { return self.finish(true).await };
+                None if self.input.ended => {
+                    let Some(text) = self.input.failed.take() else { return self.finish(true).await };
                     self.finish(false).await?;
                     return Err(Ended::Failed(text));
                 }
@@ -151,35 +143,11 @@ where
         }
     }
 
-    async fn read_ahead(&mut self) -> Result<(), Ended> {
-        while self.ahead.len() < self.context.bounds.ahead && !self.source_ended {
-            let wait = match self.ahead.is_empty() && self.landing.is_none() {
-                true => self.until_due(),
-                false => Duration::ZERO,
-            };
-            let fetched = match next(&self.context, &mut self.reader, wait).await {
-                Err(Ended::Failed(text)) => {
-                    self.source_failed = Some(text);
-                    Fetched::End
-                }
-                fetched => fetched?,
-            };
-            match fetched {
-                Fetched::Batch(raw) => {
-                    if !raw.offsets.is_empty() {
-                        self.context.progress.first_read.get_or_init(|| self.context.env.now());
-                    }
-                    Progress::add(&self.context.progress.read, raw.offsets.len() as u64);
-                    Progress::add(&self.context.progress.bytes, raw.payloads.bytes().len() as u64);
-                    let name = self.context.plan.parser.0.clone();
-                    // The parser's future is made here, so that it begins at once.
-                    self.ahead.push_back(Box::pin(parse(self.parser.clone(), name, raw)));
-                }
-                Fetched::Nothing => break,
-                Fetched::End => self.source_ended = true,
-            }
-        }
-        Ok(())
+    /// What there is to read is read and parsed while the state is loaded.
+    async fn load(&mut self) -> Result<(), Ended> {
+        let input = &mut self.input;
+        let meanwhile = async || input.fill(Duration::ZERO).await;
+        partition_state::load(&mut self.work, &self.owner, meanwhile).await
     }
 
     fn is_due(&self) -> bool {
@@ -276,14 +244,11 @@ where
             written?;
         }
         self.owner.give_up().await?;
-        self.ahead.clear();
-        self.source_ended = false;
-        self.source_failed = None;
         self.cut = Cut::default();
         self.work = Work::new(self.context.clone(), &self.owner.row)?;
-        partition_state::load(&mut self.work, &self.owner).await?;
+        self.input = Input::open(&self.context, self.id, &mut self.owner).await?;
+        self.load().await?;
         self.weights = Weights::new(&self.owner.row.state, self.context.bounds.buckets);
-        self.reader = open(&self.context, self.id, &mut self.owner).await?;
         Ok(())
     }
 }
@@ -299,38 +264,4 @@ pub(crate) fn begin(row: &mut PartitionRow, beginning: i64, shards: usize) {
     row.fences.retain(|(_, first)| *first != next);
     row.fences.push((row.head.fence, next));
     row.ended = false;
-}
-
-/// A reader at the row's position, with what the source must know from its block.
-async fn open<E: Env>(
-    context: &Rc<Context<E>>,
-    id: PartitionId,
-    owner: &mut Owner<E, PartitionRow>,
-) -> Result<<E::Source as Source>::Reader, Ended> {
-    if let (Some(log), None) = (owner.row.position.log, &owner.row.position.log_content) {
-        owner.row.position.log_content = Some(owner.get(&log).await?.into());
-    }
-    let position = owner.row.position.clone();
-    context.sure(|| context.env.source().open(id, &position)).await
-}
-
-async fn next<E: Env>(
-    context: &Context<E>,
-    reader: &mut <E::Source as Source>::Reader,
-    wait: Duration,
-) -> Result<Fetched, Ended> {
-    let mut pause = Pause::default();
-    loop {
-        match reader.next(wait).await {
-            Ok(fetched) => return Ok(fetched),
-            Err(crate::env::Trouble::Final(text)) => return Err(Ended::Failed(text)),
-            Err(crate::env::Trouble::Passing(text)) => {
-                context.progress.trouble(&text);
-                if context.exchange.stopping() {
-                    return Ok(Fetched::Nothing);
-                }
-                pause.rest(&context.env).await;
-            }
-        }
-    }
 }

@@ -15,14 +15,21 @@ use crate::{
     work::Work,
 };
 
-/// Loads what the row lists: each bucket's base, then the changes after it, in the order of their commits.
-pub(crate) async fn load<E: Env>(work: &mut Work<E>, owner: &Owner<E, PartitionRow>) -> Result<(), Ended> {
+/// Loads what the row lists: each bucket's base, then the changes after it, in the order of their commits. `meanwhile` is called
+/// before each block.
+pub(crate) async fn load<E: Env>(
+    work: &mut Work<E>,
+    owner: &Owner<E, PartitionRow>,
+    mut meanwhile: impl AsyncFnMut() -> Result<(), Ended>,
+) -> Result<(), Ended> {
     let state = &owner.row.state;
     for (&bucket, (block, _)) in &state.bases {
+        meanwhile().await?;
         let content = PartitionState::decode(&owner.get(block).await?)?;
         apply(work, content, |other| other == bucket as usize).await?;
     }
     for change in &state.changes {
+        meanwhile().await?;
         let content = PartitionState::decode(&owner.get(&change.block).await?)?;
         apply(work, content, |bucket| state.as_of(bucket) < change.commit).await?;
     }

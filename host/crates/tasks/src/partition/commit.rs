@@ -10,7 +10,7 @@ use crate::{
     blocks::share_of,
     context::Ended,
     enrich::PLUGIN_FAILURE,
-    env::{Env, Plugins, Reader, Store},
+    env::{Env, Plugins, Store},
     exchange::Delta,
     fault::Fault,
     judge::Verdict,
@@ -154,6 +154,12 @@ where
             row.position.log = Some(self.owner.put(BlockKind::Log, log).await?);
             row.position.log_content = Some(log.clone());
         }
+        // What was put last may not even be sent yet.
+        while !context.planted.is(Fault::SettleEarly)
+            && let Some(Some(written)) = self.writes.next().now_or_never()
+        {
+            written?;
+        }
         context.env.store().settle(self.owner.task);
         let due = self.weights.due(&row.state, context.bounds.changes);
         // The delta first: saving may forget origins, and with them the numbers by which fresh groups are known.
@@ -222,7 +228,7 @@ where
         let Landing { commit, deltas, due, counters, unusable, .. } = landing;
         let n = commit.row.head.commit;
         deltas.into_iter().for_each(|(shard, delta)| self.context.exchange.hand(shard, delta));
-        self.reader.committed(commit.row.position.next);
+        self.input.committed(commit.row.position.next);
         self.owner.landed(commit).await?;
         let state = &self.owner.row.state;
         if let Some(change) = state.changes.last().filter(|change| change.commit == n) {

@@ -257,6 +257,9 @@ impl Store for SimEnv {
         let part = self.part(&all);
         let (rows, whole) = (part.clone().unwrap_or(all), part.is_none());
         let task = TaskId::Partition(batch.partition);
+        if let Some(&first) = batch.offsets.first() {
+            self.world.borrow_mut().begin_put(task, batch.fence, first);
+        }
         let put = move |world: &mut World| {
             for &place in &rows {
                 let row = batch.rows[place] as usize;
@@ -273,7 +276,9 @@ impl Store for SimEnv {
         if whole { Ok(()) } else { lost() }
     }
 
-    fn settle(&self, _task: TaskId) {}
+    fn settle(&self, task: TaskId) {
+        self.world.borrow_mut().unsettled.remove(&task);
+    }
 
     async fn put_dead_letters(&self, letters: Rc<[DeadLetter]>) -> Result<(), Trouble> {
         // Letter and deletion are two mutations each, and either may be served alone.

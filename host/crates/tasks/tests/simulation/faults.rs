@@ -36,7 +36,7 @@ const fn rule(rule: u32, broken: Broken) -> Planting {
     Planting { rule, broken }
 }
 
-pub const FAULTS: [Planting; 44] = [
+pub const FAULTS: [Planting; 45] = [
     rule(3, World(WorldFault::BlindCas)),
     rule(3, Crate(Fault::OwnerName)),
     rule(3, Crate(Fault::ErrorIsNo)),
@@ -54,6 +54,7 @@ pub const FAULTS: [Planting; 44] = [
     rule(4, Crate(Fault::NameNumber)),
     rule(4, Crate(Fault::SweepAll)),
     rule(4, Crate(Fault::PartMissing)),
+    rule(2, Crate(Fault::SettleEarly)),
     rule(5, Crate(Fault::BaseAhead)),
     rule(5, Crate(Fault::ChangeDropped)),
     rule(5, Crate(Fault::LentEarly)),

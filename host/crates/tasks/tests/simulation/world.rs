@@ -13,6 +13,7 @@ use clickmill_tasks::{
     batch::DeadLetter,
     env::{ColdCell, ColdPage, Trouble},
     name::{PartName, TaskId},
+    row::{PartitionRow, Row},
 };
 
 use crate::{
@@ -118,6 +119,10 @@ pub struct World {
     pub committed: BTreeMap<usize, i64>,
     /// In a store that makes durable with the next row of the task: what waits for it, by host.
     pub staged: Vec<Staged>,
+    /// Puts of events that have begun: task, fence and first offset.
+    pub begun: BTreeSet<(TaskId, u64, i64)>,
+    /// Those that have begun since their task settled, by fence and first offset.
+    pub unsettled: BTreeMap<TaskId, Vec<(u64, i64)>>,
     /// Requests that will be served late.
     pub flying: Vec<Flying>,
 
@@ -158,6 +163,8 @@ impl World {
             documents: BTreeMap::new(),
             committed: BTreeMap::new(),
             staged: Vec::new(),
+            begun: BTreeSet::new(),
+            unsettled: BTreeMap::new(),
             flying: Vec::new(),
             outcomes: vec![BTreeMap::new(); PARTITIONS],
             answers: vec![BTreeMap::from([(0, Rc::default())]); PARTITIONS],
@@ -272,7 +279,27 @@ impl World {
         self.rows.insert(task, new.to_vec());
         self.changed_at = self.now;
         self.check_row(task, now.as_deref(), new);
+        self.check_settled(task, new);
         true
+    }
+
+    /// Events are put for the first time: until their task settles, no row may say that they are committed.
+    pub fn begin_put(&mut self, task: TaskId, fence: u64, first: i64) {
+        if self.begun.insert((task, fence, first)) {
+            self.unsettled.entry(task).or_default().push((fence, first));
+        }
+    }
+
+    fn check_settled(&mut self, task: TaskId, new: &[u8]) {
+        let TaskId::Partition(_) = task else { return };
+        let Ok(row) = <PartitionRow as Row>::decode(task, new) else { return };
+        let late = self.unsettled.get(&task).and_then(|puts| {
+            puts.iter().find(|(fence, first)| *fence == row.head.fence && *first < row.position.next)
+        });
+        let late = late.copied();
+        self.need(late.is_none(), || {
+            format!("{task} commits events that were put after it settled: {late:?}")
+        });
     }
 
     pub fn put_part(&mut self, name: PartName, bytes: &Arc<[u8]>) {
