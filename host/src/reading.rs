@@ -4,18 +4,19 @@ use std::ops::ControlFlow;
 
 use clickmill_elasticsearch::IndexSpec;
 use clickmill_embedded::StoreReader;
-use clickmill_settings::{Config, Index, Store};
+use clickmill_hbase::HbaseStore;
+use clickmill_settings::{Config, Hbase, Index, Store};
 use clickmill_tasks::{
-    Plan,
+    Fences, Plan,
     batch::DeadLetter,
     env::Store as _,
-    name::{PART, PartName, TaskId},
+    name::{PART, PartName, PartitionId, TaskId},
     read::{DocumentFilter, StoredDocument, StoredEvent, Value},
     refused::RefusedDocument,
-    row::{Row, ShardRow},
+    row::{PartitionRow, Row, ShardRow},
 };
 
-use crate::{error::Error, load, run, world::AnyStore};
+use crate::{error::Error, load};
 
 /// The indices of a plan.
 pub fn specs(plan: &Plan) -> Vec<IndexSpec> {
@@ -91,8 +92,8 @@ pub fn events(config: &Config, mut each: impl FnMut(StoredEvent) -> ControlFlow<
             let pipeline = load::pipeline(config)?;
             let fields: Vec<_> = pipeline.plan.stored.iter().map(|stored| stored.field.clone()).collect();
             let reader = clickmill_hbase::Reader::new(hbase);
-            for (id, row) in partitions(config)? {
-                for event in reader.events(id, &row.fences, 0..row.position.next, &fields) {
+            for (id, next, fences) in partitions(hbase)? {
+                for event in reader.events(id, &fences, 0..next, &fields) {
                     if each(event?).is_break() {
                         return Ok(());
                     }
@@ -112,8 +113,8 @@ pub fn dead_letters(
         Store::Embedded { path } => Ok(StoreReader::open(path)?.dead_letters(each)?),
         Store::Hbase(hbase) => {
             let reader = clickmill_hbase::Reader::new(hbase);
-            for (id, row) in partitions(config)? {
-                for letter in reader.dead_letters(id, &row.fences, 0..row.position.next) {
+            for (id, next, fences) in partitions(hbase)? {
+                for letter in reader.dead_letters(id, &fences, 0..next) {
                     if each(letter?).is_break() {
                         return Ok(());
                     }
@@ -126,69 +127,100 @@ pub fn dead_letters(
 
 /// The documents that the index refused for good, each with its shard.
 pub fn refused(config: &Config) -> Result<Vec<(u32, RefusedDocument)>, Error> {
-    // A block that is gone by the time that it is read belongs to a row that has changed meanwhile.
-    for _ in 0..TRIES {
-        let blocks = match &config.store {
-            Store::Embedded { path } => {
-                let reader = StoreReader::open(path)?;
-                refusals(&reader.rows()?, |part| Ok(reader.part(part)?))?
-            }
-            Store::Hbase(hbase) => {
-                let (store, rows) = block_on(async {
-                    let store = clickmill_hbase::HbaseStore::open(hbase).await?;
-                    let mut rows = Vec::new();
-                    for task in store.tasks().await? {
-                        rows.extend(store.read_row(task).await?.map(|row| (task, row)));
-                    }
-                    Ok((store, rows))
-                })?;
-                let get =
-                    |part| block_on(async { Ok(store.get_part(part).await?.map(|part| part.to_vec())) });
-                refusals(&rows, get)?
-            }
-        };
-        let Some(blocks) = blocks else { continue };
-        let mut all = Vec::new();
-        for (shard, block) in blocks {
-            let documents = clickmill_tasks::refused::documents(&block);
-            let documents = documents.map_err(|error| Error::Other(format!("shard {shard}: {error}")))?;
-            all.extend(documents.into_iter().map(|document| (shard, document)));
+    let blocks = again(|| match &config.store {
+        Store::Embedded { path } => {
+            let reader = StoreReader::open(path)?;
+            refusals(&reader.rows()?, |part| Ok(reader.part(part)?))
         }
-        return Ok(all);
+        Store::Hbase(hbase) => {
+            let (store, rows) = hbase_rows(hbase)?;
+            refusals(&rows, |part| hbase_part(&store, part))
+        }
+    })?;
+    let mut all = Vec::new();
+    for (shard, block) in blocks {
+        let documents = clickmill_tasks::refused::documents(&block);
+        let documents = documents.map_err(|error| Error::Other(format!("shard {shard}: {error}")))?;
+        all.extend(documents.into_iter().map(|document| (shard, document)));
     }
-    Err(Error::Other("the store changes faster than it can be read; try again".into()))
+    Ok(all)
 }
 
 /// How often what is read beside a running host is read again.
 const TRIES: usize = 10;
 
+/// Reads rows and their blocks. A block that is gone by the time that it is read (none) belongs to a row that has changed meanwhile.
+fn again<T>(read: impl Fn() -> Result<Option<T>, Error>) -> Result<T, Error> {
+    for _ in 0..TRIES {
+        if let Some(read) = read()? {
+            return Ok(read);
+        }
+    }
+    Err(Error::Other("the store changes faster than it can be read; try again".into()))
+}
+
+/// A task's row, as the store has it.
+type TaskRow = (TaskId, Vec<u8>);
+/// A shard, and the content of its block of refused documents.
+type RefusedBlock = (u32, Vec<u8>);
+/// A partition, its next offset and its fence history.
+type History = (PartitionId, i64, Fences);
+
 /// The content of the shards' blocks of refused documents; none where one of them is gone.
 fn refusals(
-    rows: &[(TaskId, Vec<u8>)],
+    rows: &[TaskRow],
     part: impl Fn(PartName) -> Result<Option<Vec<u8>>, Error>,
-) -> Result<Option<Vec<(u32, Vec<u8>)>>, Error> {
+) -> Result<Option<Vec<RefusedBlock>>, Error> {
     let mut blocks = Vec::new();
     for (task, row) in rows {
         let TaskId::Shard(shard) = *task else { continue };
         let row = ShardRow::decode(task, row).map_err(|error| Error::Other(error.to_string()))?;
         let Some(block) = row.refusals else { continue };
-        let mut content = Vec::new();
-        for name in block.parts(PART) {
-            let Some(bytes) = part(name)? else { return Ok(None) };
-            content.extend_from_slice(&bytes);
-        }
+        let Some(content) = block.content(PART, &part)? else { return Ok(None) };
         blocks.push((shard, content));
     }
     Ok(Some(blocks))
 }
 
-type Partition = (clickmill_tasks::name::PartitionId, clickmill_tasks::row::PartitionRow);
-
-fn partitions(config: &Config) -> Result<Vec<Partition>, Error> {
-    let Store::Hbase(hbase) = &config.store else { return Ok(Vec::new()) };
-    block_on(async {
-        let store = AnyStore::Hbase(std::sync::Arc::new(clickmill_hbase::HbaseStore::open(hbase).await?));
-        store.tasks().await?;
-        Ok(run::rows(&store).await?.partitions.into_iter().collect())
+fn partitions(hbase: &Hbase) -> Result<Vec<History>, Error> {
+    again(|| {
+        let (store, rows) = hbase_rows(hbase)?;
+        histories(&rows, |part| hbase_part(&store, part))
     })
+}
+
+/// None where a block is gone.
+fn histories(
+    rows: &[TaskRow],
+    part: impl Fn(PartName) -> Result<Option<Vec<u8>>, Error>,
+) -> Result<Option<Vec<History>>, Error> {
+    let mut all = Vec::new();
+    for (task, row) in rows {
+        let TaskId::Partition(id) = *task else { continue };
+        let row = PartitionRow::decode(task, row).map_err(|error| Error::Other(error.to_string()))?;
+        let older = match &row.older_fences {
+            Some(block) => block.content(PART, &part)?,
+            None => Some(Vec::new()),
+        };
+        let Some(older) = older else { return Ok(None) };
+        let fences = Fences::new(&row, &older);
+        let fences = fences.map_err(|error| Error::Other(format!("partition {id}: {error}")))?;
+        all.push((id, row.position.next, fences));
+    }
+    Ok(Some(all))
+}
+
+fn hbase_rows(hbase: &Hbase) -> Result<(HbaseStore, Vec<TaskRow>), Error> {
+    block_on(async {
+        let store = HbaseStore::open(hbase).await?;
+        let mut rows = Vec::new();
+        for task in store.tasks().await? {
+            rows.extend(store.read_row(task).await?.map(|row| (task, row)));
+        }
+        Ok((store, rows))
+    })
+}
+
+fn hbase_part(store: &HbaseStore, part: PartName) -> Result<Option<Vec<u8>>, Error> {
+    block_on(async { Ok(store.get_part(part).await?.map(|part| part.to_vec())) })
 }

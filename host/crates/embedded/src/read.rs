@@ -10,9 +10,10 @@ use std::{
 
 use clickmill_columns::{Column, Data, Kind, Tuple, format_instant};
 use clickmill_tasks::{
+    Fences,
     batch::DeadLetter,
     env::Trouble,
-    name::{PartitionId, TaskId},
+    name::{PART, PartName, PartitionId, TaskId},
     read::{DocumentFilter, StoredDocument, StoredEvent, Value},
     row::{PartitionRow, Row},
 };
@@ -38,13 +39,12 @@ pub struct StoreReader {
 /// Which offsets of a partition are committed, and under which fence each of them was.
 struct Committed {
     next: i64,
-    fences: Vec<(u64, i64)>,
+    fences: Fences,
 }
 
 impl Committed {
     fn holds(&self, fence: u64, offset: i64) -> bool {
-        let owner = self.fences.iter().rev().find(|(_, first)| *first <= offset);
-        offset < self.next && owner.is_some_and(|(of, _)| *of == fence)
+        offset < self.next && self.fences.at(offset) == Some(fence)
     }
 }
 
@@ -85,7 +85,7 @@ impl StoreReader {
     }
 
     /// Bytes of a block's part, for rows that keep some of what they say in blocks.
-    pub fn part(&self, name: clickmill_tasks::name::PartName) -> Result<Option<Vec<u8>>, Trouble> {
+    pub fn part(&self, name: PartName) -> Result<Option<Vec<u8>>, Trouble> {
         database::get_part(&self.connection, name).map_err(|error| self.sqlite(error))
     }
 
@@ -93,13 +93,30 @@ impl StoreReader {
         let mut all = Vec::new();
         for (task, row) in self.rows_of(connection)? {
             if let TaskId::Partition(partition) = task {
-                let row = PartitionRow::decode(task, &row).map_err(|error| {
-                    Trouble::Final(format!("store {}: {error}", self.folder.path().display()))
-                })?;
-                all.push((partition, Committed { next: row.position.next, fences: row.fences }));
+                let row = PartitionRow::decode(task, &row).map_err(|error| self.damaged(&error))?;
+                let fences = self.fences(&row)?;
+                all.push((partition, Committed { next: row.position.next, fences }));
             }
         }
         Ok(all)
+    }
+
+    fn damaged(&self, error: &dyn std::fmt::Display) -> Trouble {
+        Trouble::Final(format!("store {}: {error}", self.folder.path().display()))
+    }
+
+    /// The fence history of a row that was read in the same snapshot.
+    fn fences(&self, row: &PartitionRow) -> Result<Fences, Trouble> {
+        let older = match &row.older_fences {
+            Some(block) => block.content(PART, |part| self.part(part))?.ok_or_else(|| {
+                self.damaged(&format!(
+                    "the {} is missing, though the row lists it; restore the store from a copy",
+                    block.name
+                ))
+            })?,
+            None => Vec::new(),
+        };
+        Fences::new(row, &older).map_err(|error| self.damaged(&error))
     }
 
     /// All events that are true, by partition and mostly by offset, until `each` breaks.

@@ -8,11 +8,12 @@ use std::{fs, ops::ControlFlow, path::Path, rc::Rc, sync::Arc};
 use clickmill_columns::{Buffer, Column, Data, Family, Field, Kind, Validity, Values};
 use clickmill_embedded::{EmbeddedIndex, EmbeddedStore, StoreReader};
 use clickmill_tasks::{
+    Fences,
     batch::{DeadLetter, DocumentBatch, EventBatch, StoredColumn},
     env::{ColdCell, Index, Indexed, Store, Trouble},
-    name::{BlockKind, BlockName, PartName, PartitionId, TaskId},
+    name::{BlockKind, BlockName, PART, PartName, PartitionId, TaskId},
     read::{DocumentFilter, StoredDocument, StoredEvent, Value},
-    row::{Head, PartitionRow, Position, Row},
+    row::{BlockRef, Head, PartitionRow, Position, Row},
 };
 use futures_executor::block_on;
 use tempfile::TempDir;
@@ -236,6 +237,36 @@ fn what_no_swap_took_along_was_never_there() {
     // And what was put for it goes with the swap that does.
     assert!(swap(&store, Some(&first), &row(2, 2, 3, &[(1, 0), (2, 2)])));
     assert_eq!(offsets(folder.path()), [0, 2]);
+}
+
+#[test]
+fn old_fences_are_read_from_their_block() {
+    let folder = TempDir::new().unwrap();
+    let store = EmbeddedStore::open(folder.path()).unwrap();
+    let content = Fences::encode(&[(1, 0), (2, 2)]);
+    let name = BlockName { task: TASK, fence: 4, commit: 1, kind: BlockKind::Fences, number: 1 };
+    let block = BlockRef { name, length: content.len() as u64, hash: clickmill_columns::hash64(&content) };
+    let parts: Vec<PartName> = block.parts(PART).collect();
+    block_on(store.put_part(parts[0], content.into())).unwrap();
+    for fence in 1..5 {
+        put(&store, events(fence, &[0, 1, 2, 3, 4, 5]));
+        put_letters(&store, vec![letter(fence, 6)]);
+        let head = Head { fence, commit: fence, ..Head::default() };
+        let position = Position { next: 7, ..Position::default() };
+        let (fences, older_fences) = (vec![(4, 4)], Some(block));
+        let new = PartitionRow { head, position, fences, older_fences, ..PartitionRow::default() }.encode();
+        let old = block_on(store.read_row(TASK)).unwrap();
+        assert!(swap(&store, old.as_deref(), &new));
+    }
+    // Each offset once, under the fence of its own.
+    assert_eq!(offsets(folder.path()), [0, 1, 2, 3, 4, 5]);
+    assert_eq!(dead(folder.path()), [letter(4, 6)]);
+    assert_eq!(block_on(store.list_parts(TASK)).unwrap(), parts);
+    block_on(store.delete_parts(&parts)).unwrap();
+    let row = block_on(store.read_row(TASK)).unwrap().unwrap();
+    assert!(swap(&store, Some(&row), &row));
+    let gone = StoreReader::open(folder.path()).unwrap().dead_letters(|_| ControlFlow::Continue(()));
+    assert!(matches!(gone, Err(Trouble::Final(text)) if text.contains("is missing")));
 }
 
 #[test]

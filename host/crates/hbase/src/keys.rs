@@ -163,13 +163,13 @@ fn kind_code(kind: BlockKind) -> u8 {
         BlockKind::Delta => 3,
         BlockKind::Log => 4,
         BlockKind::Refused => 5,
+        BlockKind::Fences => 6,
     }
 }
 
 fn kind_of_code(code: u8) -> Option<BlockKind> {
-    [BlockKind::Change, BlockKind::Base, BlockKind::Delta, BlockKind::Log, BlockKind::Refused]
-        .into_iter()
-        .find(|kind| kind_code(*kind) == code)
+    use BlockKind::{Base, Change, Delta, Fences, Log, Refused};
+    [Change, Base, Delta, Log, Refused, Fences].into_iter().find(|kind| kind_code(*kind) == code)
 }
 
 #[cfg(test)]
@@ -196,7 +196,8 @@ mod tests {
             Just(BlockKind::Base),
             Just(BlockKind::Delta),
             Just(BlockKind::Log),
-            Just(BlockKind::Refused)
+            Just(BlockKind::Refused),
+            Just(BlockKind::Fences)
         ];
         (tasks(), any::<u64>(), any::<u64>(), kinds, any::<u32>(), any::<u32>()).prop_map(
             |(task, fence, commit, kind, number, part)| PartName {

@@ -9,7 +9,7 @@ use std::{
 
 use clickmill_columns::Field;
 use clickmill_settings::Hbase;
-use clickmill_tasks::{batch::DeadLetter, env::Trouble, name::PartitionId, read::StoredEvent};
+use clickmill_tasks::{Fences, batch::DeadLetter, env::Trouble, name::PartitionId, read::StoredEvent};
 use hbase_thrift::hbase::{Mutation, TCell, THbaseSyncClient, TRowResult};
 
 use crate::{
@@ -40,12 +40,11 @@ impl Reader {
     }
 
     /// The true events of a partition with an offset in `offsets` (its end no greater than the position's next offset), in
-    /// order. `fences` is the partition's fence history: each fence with its first offset, both rising. Columns come in the
-    /// order of `fields`.
+    /// order. `fences` is the fence history of the row that has this position. Columns come in the order of `fields`.
     pub fn events(
         &self,
         partition: PartitionId,
-        fences: &[(u64, i64)],
+        fences: &Fences,
         offsets: Range<i64>,
         fields: &[Arc<Field>],
     ) -> Events {
@@ -60,12 +59,7 @@ impl Reader {
     }
 
     /// The true dead letters of a partition, as [`Reader::events`].
-    pub fn dead_letters(
-        &self,
-        partition: PartitionId,
-        fences: &[(u64, i64)],
-        offsets: Range<i64>,
-    ) -> DeadLetters {
+    pub fn dead_letters(&self, partition: PartitionId, fences: &Fences, offsets: Range<i64>) -> DeadLetters {
         DeadLetters {
             rows: Rows::new(self, self.tables.dead_letters.clone(), SCAN_LETTERS, partition, fences, offsets),
         }
@@ -120,7 +114,7 @@ struct Rows {
     /// Rows in a call.
     bite: i32,
     partition: PartitionId,
-    fences: Vec<(u64, i64)>,
+    fences: Fences,
     /// What is still to be asked for.
     offsets: Range<i64>,
     scanner: Option<(Client, i32)>,
@@ -134,7 +128,7 @@ impl Rows {
         table: Vec<u8>,
         bite: i32,
         partition: PartitionId,
-        fences: &[(u64, i64)],
+        fences: &Fences,
         offsets: Range<i64>,
     ) -> Rows {
         Rows {
@@ -142,7 +136,7 @@ impl Rows {
             table,
             bite,
             partition,
-            fences: fences.to_vec(),
+            fences: fences.clone(),
             done: offsets.is_empty(),
             offsets,
             scanner: None,
@@ -214,8 +208,8 @@ impl Rows {
 }
 
 /// What is true of a row; none where nothing is. A row read is a merge by column, so each cell is judged.
-fn true_row(fences: &[(u64, i64)], offset: i64, cells: Cells) -> Option<TrueRow> {
-    let fence = fences[..fences.partition_point(|(_, first)| *first <= offset)].last()?.0;
+fn true_row(fences: &Fences, offset: i64, cells: Cells) -> Option<TrueRow> {
+    let fence = fences.at(offset)?;
     let at = i64::try_from(fence).ok()?;
     let cells: BTreeMap<_, _> = cells
         .into_iter()
@@ -277,20 +271,28 @@ fn letter(partition: PartitionId, mut row: TrueRow) -> DeadLetter {
 
 #[cfg(test)]
 mod tests {
+    use clickmill_tasks::row::PartitionRow;
+
     use super::*;
+
+    fn fences(fences: &[(u64, i64)]) -> Fences {
+        let row = PartitionRow { fences: fences.to_vec(), ..PartitionRow::default() };
+        Fences::new(&row, &[]).unwrap()
+    }
 
     #[test]
     fn only_cells_at_the_fence_of_their_offset_are_true() {
         let cell = |at| TCell { value: Some(b"x".to_vec()), timestamp: Some(at) };
         let row = |offset| {
             let cells = Cells::from([(b"a:x".to_vec(), cell(3)), (b"a:y".to_vec(), cell(5))]);
-            true_row(&[(3, 10), (5, 20)], offset, cells).map(|row| row.cells.into_keys().collect::<Vec<_>>())
+            true_row(&fences(&[(3, 10), (5, 20)]), offset, cells)
+                .map(|row| row.cells.into_keys().collect::<Vec<_>>())
         };
         assert_eq!(row(9), None);
         assert_eq!(row(10), Some(vec![b"a:x".to_vec()]));
         assert_eq!(row(19), Some(vec![b"a:x".to_vec()]));
         assert_eq!(row(20), Some(vec![b"a:y".to_vec()]));
-        assert!(true_row(&[(4, 0)], 1, Cells::from([(b"a:x".to_vec(), cell(3))])).is_none());
+        assert!(true_row(&fences(&[(4, 0)]), 1, Cells::from([(b"a:x".to_vec(), cell(3))])).is_none());
     }
 
     #[test]

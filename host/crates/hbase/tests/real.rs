@@ -17,9 +17,11 @@ use clickmill_columns::{Column, Data, Family, Field, Kind, Validity, Values};
 use clickmill_hbase::{HbaseStore, Reader};
 use clickmill_settings::Hbase;
 use clickmill_tasks::{
+    Fences,
     batch::{DeadLetter, EventBatch, StoredColumn},
     env::{ColdCell, ColdPage, Store, Trouble},
     name::{BlockKind, BlockName, PART, PartName, PartitionId, TaskId},
+    row::PartitionRow,
 };
 use futures_executor::block_on;
 
@@ -91,12 +93,17 @@ fn letter(fence: u64, offset: i64, value: &[u8]) -> DeadLetter {
     }
 }
 
+fn history(fences: &[(u64, i64)]) -> Fences {
+    let row = PartitionRow { fences: fences.to_vec(), ..PartitionRow::default() };
+    Fences::new(&row, &[]).expect("it rises")
+}
+
 fn read(
     settings: &Hbase,
     fences: &[(u64, i64)],
     offsets: std::ops::Range<i64>,
 ) -> Vec<(i64, Vec<Option<String>>)> {
-    let events = Reader::new(settings).events(P, fences, offsets, &fields());
+    let events = Reader::new(settings).events(P, &history(fences), offsets, &fields());
     events
         .map(|event| event.expect("a true event"))
         .map(|event| (event.offset, event.cells.into_iter().map(|(_, text)| text).collect()))
@@ -195,7 +202,7 @@ fn a_dead_letter_deletes_the_event_of_its_fence() {
     });
     let offsets: Vec<i64> = read(&settings, &[(4, 0)], 0..6).into_iter().map(|(offset, _)| offset).collect();
     assert_eq!(offsets, [0, 5]);
-    let read = Reader::new(&settings).dead_letters(P, &[(4, 0)], 0..6);
+    let read = Reader::new(&settings).dead_letters(P, &history(&[(4, 0)]), 0..6);
     assert_eq!(read.collect::<Result<Vec<_>, _>>().unwrap(), letters);
 }
 

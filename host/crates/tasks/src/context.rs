@@ -64,6 +64,8 @@ pub struct Bounds {
     pub outbox: usize,
     /// Change blocks before bases are rewritten to drop the oldest.
     pub changes: usize,
+    /// Entries of the fence history in a partition's row, at least 1, before the older half goes into a block.
+    pub fences: usize,
     /// The horizon follows the event that is this many from the greatest.
     pub greatest: usize,
     /// Groups that a shard keeps in memory; beyond them those of the oldest windows go into cells of their own.
@@ -90,6 +92,7 @@ impl Default for Bounds {
             buckets: crate::row::BUCKETS,
             outbox: crate::row::OUTBOX,
             changes: crate::row::CHANGES,
+            fences: crate::row::FENCES,
             greatest: crate::row::GREATEST,
             groups: 2_000_000,
             waiting: 1_000_000,

@@ -48,6 +48,8 @@ pub enum Fault {
     DeadThenEvent,
     /// Rule 6: whether a record is too late is judged again under that fence, after others have failed.
     LateAgain,
+    /// Rule 6: fences that go into the block of old ones replace those that it held.
+    FencesForgotten,
     /// Rule 7: a shard merges a delta although one before it is missing.
     Gap,
     /// Rule 7: delta blocks are dropped when the first shard, not every shard, has passed them.

@@ -51,6 +51,8 @@ pub enum BlockKind {
     Log,
     /// Documents that the index refused for good.
     Refused,
+    /// The older part of a partition's fence history.
+    Fences,
 }
 
 /// A block: written once, under a name that nobody else uses, because the fence is the owner's alone and the number counts up

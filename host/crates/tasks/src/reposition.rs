@@ -5,6 +5,7 @@ use std::rc::Rc;
 use crate::{
     context::{Context, Ended},
     env::Env,
+    fences,
     name::{BlockKind, PartitionId, TaskId},
     owner::Owner,
     partition::begin,
@@ -34,5 +35,6 @@ pub async fn reposition<E: Env>(
     if let Some(content) = &row.position.log_content {
         row.position.log = Some(owner.put(BlockKind::Log, content).await?);
     }
+    fences::shorten(&mut owner, &mut row).await?;
     owner.commit(row).await
 }

@@ -17,6 +17,8 @@ pub const BUCKETS: usize = 64;
 pub const OUTBOX: usize = 256;
 /// Change blocks before bases are rewritten to drop the oldest.
 pub const CHANGES: usize = 128;
+/// Entries of the fence history in a row before the older half goes into a block.
+pub const FENCES: usize = 256;
 /// The event that sets the horizon is this many from the greatest.
 pub const GREATEST: usize = 100;
 
@@ -57,6 +59,20 @@ impl BlockRef {
         let block = self.name;
         let parts = (self.length as usize).div_ceil(size).max(1) as u32;
         (0..parts).map(move |part| PartName { block, part })
+    }
+
+    /// Its content, as a reader finds it who asks for one part after the other; none where one is gone.
+    pub fn content<T>(
+        &self,
+        size: usize,
+        mut part: impl FnMut(PartName) -> Result<Option<Vec<u8>>, T>,
+    ) -> Result<Option<Vec<u8>>, T> {
+        let mut content = Vec::new();
+        for name in self.parts(size) {
+            let Some(bytes) = part(name)? else { return Ok(None) };
+            content.extend_from_slice(&bytes);
+        }
+        Ok(Some(content))
     }
 }
 
@@ -151,8 +167,11 @@ pub struct PartitionRow {
     pub outbox: Vec<Outgoing>,
     /// For each shard, the last commit that had a delta for it.
     pub last: Vec<u64>,
-    /// Each fence that committed an offset, and the first offset that it did or may commit; both rise.
+    /// The newest part of the fence history: each fence that committed an offset, and the first offset that it did or may commit;
+    /// both rise. At most [`FENCES`] after a commit, and one more after a take-over; see [`crate::Fences`] for the whole.
     pub fences: Vec<(u64, i64)>,
+    /// The part of the fence history before that, in a block.
+    pub older_fences: Option<BlockRef>,
     pub counters: Counters,
     /// The greatest times of events, rising; at most [`GREATEST`].
     pub greatest: Vec<i64>,
@@ -233,7 +252,7 @@ impl Row for PartitionRow {
 
     fn listed(&self) -> Vec<BlockRef> {
         let outbox = self.outbox.iter().map(|outgoing| outgoing.block);
-        self.state.listed().chain(outbox).chain(self.position.log).collect()
+        self.state.listed().chain(outbox).chain(self.position.log).chain(self.older_fences).collect()
     }
 }
 

@@ -168,7 +168,7 @@ mod tests {
             let mut known = std::collections::BTreeMap::new();
             for draw in 0..200u32 {
                 let tuple: Vec<u32> = (0..width as u32)
-                    .map(|place| (draw * 7 >> place) % 5)
+                    .map(|place| ((draw * 7) >> place) % 5)
                     .map(|code| code.wrapping_sub(1))
                     .collect();
                 let next = known.len() as u32;

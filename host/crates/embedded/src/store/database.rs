@@ -156,6 +156,7 @@ fn kind_key(kind: BlockKind) -> i64 {
         BlockKind::Delta => 2,
         BlockKind::Log => 3,
         BlockKind::Refused => 4,
+        BlockKind::Fences => 5,
     }
 }
 
@@ -165,7 +166,8 @@ fn kind_of(key: i64) -> BlockKind {
         1 => BlockKind::Base,
         2 => BlockKind::Delta,
         3 => BlockKind::Log,
-        _ => BlockKind::Refused,
+        4 => BlockKind::Refused,
+        _ => BlockKind::Fences,
     }
 }
 
@@ -386,12 +388,15 @@ pub fn put_cold(
         .map(drop)
 }
 
-/// The cell of each name, with its commit.
+/// A cell's value, with its commit.
+pub type Cold = (u64, Vec<u8>);
+
+/// The cell of each name.
 pub fn get_cold(
     connection: &Connection,
     task: TaskId,
     names: &[Vec<u8>],
-) -> rusqlite::Result<Vec<Option<(u64, Vec<u8>)>>> {
+) -> rusqlite::Result<Vec<Option<Cold>>> {
     let (kind, number, log) = task_key(task);
     let mut statement = connection.prepare_cached(
         "select version, value from cold where kind = ? and number = ? and log = ? and name = ?",

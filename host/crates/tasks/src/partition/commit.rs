@@ -13,6 +13,7 @@ use crate::{
     env::{Env, Plugins, Store},
     exchange::Delta,
     fault::Fault,
+    fences,
     judge::Verdict,
     name::BlockKind,
     partition_state,
@@ -166,6 +167,7 @@ where
         let (delta, shards) = partition_state::delta(&mut self.work).await?;
         let delta: Arc<[u8]> = delta.into();
         partition_state::save(&mut self.work, &mut self.owner, &mut row, &due).await?;
+        fences::shorten(&mut self.owner, &mut row).await?;
         prune(&mut row.state, context.planted);
         self.drop_passed(&mut row);
         let mut hand = Vec::new();

@@ -36,7 +36,7 @@ const fn rule(rule: u32, broken: Broken) -> Planting {
     Planting { rule, broken }
 }
 
-pub const FAULTS: [Planting; 45] = [
+pub const FAULTS: [Planting; 46] = [
     rule(3, World(WorldFault::BlindCas)),
     rule(3, Crate(Fault::OwnerName)),
     rule(3, Crate(Fault::ErrorIsNo)),
@@ -63,6 +63,7 @@ pub const FAULTS: [Planting; 45] = [
     rule(6, World(WorldFault::NoUndo)),
     rule(6, Crate(Fault::DeadThenEvent)),
     rule(6, Crate(Fault::LateAgain)),
+    rule(6, Crate(Fault::FencesForgotten)),
     rule(7, Crate(Fault::Gap)),
     rule(7, Crate(Fault::DeltaDropped)),
     rule(7, Crate(Fault::PositionLater)),

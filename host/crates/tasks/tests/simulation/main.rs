@@ -46,7 +46,7 @@ const HISTORIES: u64 = 2000;
 const PLANTED: u64 = 20_000;
 
 /// What must have happened in them.
-const MUST_HAPPEN: [&str; 42] = [
+const MUST_HAPPEN: [&str; 44] = [
     "requests",
     "commits",
     "take-overs",
@@ -75,6 +75,8 @@ const MUST_HAPPEN: [&str; 42] = [
     "thaws",
     "commits that freeze groups before the horizon",
     "pages of cells with more to come",
+    "fences moved into a block",
+    "fences moved to others in a block",
     "bases rewritten",
     "blocks in several parts",
     "failures: parser",

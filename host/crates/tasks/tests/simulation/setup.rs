@@ -83,6 +83,7 @@ impl Setup {
             buckets: random.pick(&[2, 2, 3]),
             outbox: random.pick(&[2, 4, 4, 16]),
             changes: random.pick(&[1, 4, 4, 12]),
+            fences: random.pick(&[1, 1, 2]),
             greatest: random.pick(&[1, 1, 2, 3]),
             groups: random.pick(&[1, 4, 20, 1000]),
             waiting: random.pick(&[1, 4, 1000]),
