@@ -123,6 +123,11 @@ impl Host {
         self.running.keys().any(|task| matches!(task, TaskId::Partition(_)))
     }
 
+    /// Whether every shard was taken over: before that its row is what the last host left.
+    pub fn has_all_shards(&self, shards: u32) -> bool {
+        self.setup.exchange.all_taken(shards)
+    }
+
     /// The next task that ends, and how.
     pub async fn next_end(&mut self) -> Option<End> {
         let end = self.ended.recv().await?;

@@ -254,7 +254,10 @@ async fn wait(
                     }
                     AnySource::Kafka(_) => false,
                     _ if follows => rows(&shared.store).await?.answered(meta.shards),
-                    _ => work.all_ended() && rows(&shared.store).await?.answered(meta.shards),
+                    _ => {
+                        let begun = work.all_ended() && host.has_all_shards(meta.shards);
+                        begun && rows(&shared.store).await?.answered(meta.shards)
+                    }
                 };
                 if !idle {
                     idle_since = None;

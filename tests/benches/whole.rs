@@ -1,7 +1,7 @@
 //! The whole embedded run of a generated stream, from the file until every event, document and commit is stored, with the default
 //! plugins as components and with the same code compiled natively, in turns in one process.
 //!
-//!     cargo bench -p clickmill-tests --bench whole -- --events 1000000 --rounds 5
+//!     cargo bench -p clickmill-benches --bench whole -- --events 1000000 --rounds 5
 //!
 //! Everything but the plugins is the same: source, tasks, threads, store, index. Natively there is no copy and no check of
 //! replies and no limit; the copies of inputs, which are in the native runs, are shown apart. Loading the plugins is in neither.

@@ -16,7 +16,7 @@ pub fn load() -> Result<WasmPlugins, Failed> {
     let packages: Vec<String> = SHIPPED.iter().map(|(name, _)| format!("plugin-{name}")).collect();
     let packages: Vec<&str> = packages.iter().map(String::as_str).collect();
     let program = |name: &str| env::var_os(name.to_uppercase()).unwrap_or_else(|| name.into());
-    let workspace = here.parent().unwrap_or(here);
+    let workspace = here.ancestors().nth(2).unwrap_or(here);
     let built = wasm::components(program("cargo"), program("rustc"), workspace, &target, &packages);
     let bytes = built.map_err(|error| error.to_string())?.into_iter().map(fs::read);
     let bytes = bytes.collect::<Result<Vec<_>, _>>()?;

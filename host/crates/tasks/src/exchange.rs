@@ -2,7 +2,7 @@
 //! they have come. What is missing here is read from the store; so losing any of it costs time only.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -39,6 +39,7 @@ pub struct Exchange {
 struct State {
     inboxes: BTreeMap<u32, UnboundedSender<Delta>>,
     passed: BTreeMap<(u32, PartitionId), u64>,
+    taken: BTreeSet<u32>,
 }
 
 impl Exchange {
@@ -60,6 +61,16 @@ impl Exchange {
             // A closed inbox belongs to a task that has ended; the next owner reads the store.
             let _ = inbox.unbounded_send(delta);
         }
+    }
+
+    /// A shard was taken over on this host: its row tells what is to be done from now on.
+    pub fn take(&self, shard: u32) {
+        self.state().taken.insert(shard);
+    }
+
+    /// Whether all shards were taken over on this host.
+    pub fn all_taken(&self, shards: u32) -> bool {
+        (0..shards).all(|shard| self.state().taken.contains(&shard))
     }
 
     /// A shard's committed position: all commits of the partition up to this one are merged.

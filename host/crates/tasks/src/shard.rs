@@ -93,6 +93,7 @@ impl<E: Env + 'static> Shard<E> {
         };
         this.work.redo(&this.owner.row);
         this.publish();
+        this.context.exchange.take(shard);
         Ok(this)
     }
 
@@ -264,6 +265,11 @@ impl<E: Env + 'static> Shard<E> {
 fn begin(row: &mut ShardRow, buckets: usize) {
     if row.head.fence == 1 {
         row.indexed = vec![0; buckets];
+    }
+    if !row.failed.is_empty() {
+        // The index has documents that lack the fields of a metric: until they are sent again they do not count as answered.
+        // Nothing was changed by the first commit, the first take-over.
+        row.indexed.iter_mut().for_each(|indexed| *indexed = (*indexed).min(1));
     }
 }
 
