@@ -32,10 +32,12 @@ impl Validity {
         Validity(if nulls { bits } else { Vec::new() })
     }
 
+    #[inline]
     pub fn get(&self, row: usize) -> bool {
         self.0.is_empty() || self.0[row / 8] >> (row % 8) & 1 == 1
     }
 
+    #[inline]
     pub fn has_nulls(&self) -> bool {
         !self.0.is_empty()
     }
@@ -57,6 +59,7 @@ impl Buffer {
         Buffer { payloads, made }
     }
 
+    #[inline]
     pub fn len(&self) -> usize {
         self.payloads.bytes().len() + self.made.len()
     }
@@ -66,11 +69,13 @@ impl Buffer {
     }
 
     /// Where the made text begins.
+    #[inline]
     pub fn border(&self) -> usize {
         self.payloads.bytes().len()
     }
 
     /// `length` bytes from `start` on; none where they do not lie within the payloads or within the made text.
+    #[inline]
     pub fn get(&self, start: u32, length: u32) -> Option<&[u8]> {
         let (start, length, border) = (start as usize, length as usize, self.border());
         if start < border {
@@ -115,6 +120,7 @@ impl Column {
         Column { data, valid: Validity::all() }
     }
 
+    #[inline]
     pub fn rows(&self) -> usize {
         match &self.data {
             Data::Integers(v) => v.len(),
@@ -128,6 +134,7 @@ impl Column {
     }
 
     /// The UTF-8 of a row of a text column; none where it is null or the column is of another kind.
+    #[inline]
     pub fn text(&self, row: usize) -> Option<&[u8]> {
         if !self.valid.get(row) {
             return None;

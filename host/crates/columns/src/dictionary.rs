@@ -63,15 +63,18 @@ impl Dictionary {
         self.table.find(hash64(value), |code| self.values.get(code as usize) == value)
     }
 
+    #[inline]
     pub fn get(&self, code: u32) -> &[u8] {
         self.values.get(code as usize)
     }
 
     /// XXH3, 64 bits, seed 0, of the value.
+    #[inline]
     pub fn hash(&self, code: u32) -> u64 {
         self.hashes[code as usize]
     }
 
+    #[inline]
     pub fn len(&self) -> usize {
         self.hashes.len()
     }
@@ -104,6 +107,7 @@ const UPPER: u64 = 0xffff_ffff_0000_0000;
 
 impl Table {
     /// The codes that this hash may stand for, and at the end the place that is free.
+    #[inline]
     fn probe(&self, hash: u64) -> impl Iterator<Item = u32> + '_ {
         let mask = self.words.len().wrapping_sub(1);
         let mut at = hash as usize & mask;
@@ -121,11 +125,13 @@ impl Table {
         })
     }
 
+    #[inline]
     fn find(&self, hash: u64, same: impl Fn(u32) -> bool) -> Option<u32> {
         self.probe(hash).find(|&code| same(code))
     }
 
     /// The code that this hash most likely stands for, without a look at its value.
+    #[inline]
     fn guess(&self, hash: u64) -> u32 {
         self.probe(hash).next().unwrap_or(Dictionary::NONE)
     }

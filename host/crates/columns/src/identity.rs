@@ -2,6 +2,7 @@ use thiserror::Error;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 /// XXH3, 64 bits, seed 0.
+#[inline]
 pub fn hash64(bytes: &[u8]) -> u64 {
     xxh3_64(bytes)
 }

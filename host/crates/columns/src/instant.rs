@@ -1,5 +1,6 @@
 /// The start of the window of `size` milliseconds in which the instant lies: `t - t mod size`, the remainder never negative.
 /// Saturates at the end of the range of `i64`.
+#[inline]
 pub fn window_start(instant: i64, size: i64) -> i64 {
     instant.saturating_sub(instant.rem_euclid(size))
 }

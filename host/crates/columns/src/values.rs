@@ -31,6 +31,7 @@ impl Values {
     }
 
     /// Adds a value. Values of more than 4 GiB in all do not fit; batches are bounded far below that.
+    #[inline]
     pub fn push(&mut self, value: &[u8]) {
         self.bytes.extend_from_slice(value);
         self.ends.push(self.bytes.len() as u32);
@@ -42,20 +43,24 @@ impl Values {
         self.ends.push(self.bytes.len() as u32);
     }
 
+    #[inline]
     pub fn get(&self, row: usize) -> &[u8] {
         let start = if row == 0 { 0 } else { self.ends[row - 1] as usize };
         &self.bytes[start..self.ends[row] as usize]
     }
 
     /// The byte where a value begins; 0 where there is no such value.
+    #[inline]
     pub fn start(&self, row: usize) -> usize {
         row.checked_sub(1).and_then(|before| self.ends.get(before)).map_or(0, |&end| end as usize)
     }
 
+    #[inline]
     pub fn len(&self) -> usize {
         self.ends.len()
     }
 
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
@@ -64,6 +69,7 @@ impl Values {
         (0..self.len()).map(|row| self.get(row))
     }
 
+    #[inline]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }

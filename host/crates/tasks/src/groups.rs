@@ -30,6 +30,7 @@ fn mix(tuple: u32) -> u64 {
 }
 
 impl Groups {
+    #[inline]
     fn table(&mut self, start: i64) -> usize {
         let place = (start.cast_unsigned().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58) as usize;
         match self.recent.get(place) {
@@ -49,6 +50,7 @@ impl Groups {
     }
 
     /// The slot of a group, and whether it is new.
+    #[inline]
     pub fn slot(&mut self, start: i64, tuple: u32) -> (u32, bool) {
         let table = self.table(start);
         let table = &mut self.slots[table];

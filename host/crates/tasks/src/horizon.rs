@@ -21,11 +21,13 @@ impl Horizon {
         this
     }
 
+    #[inline]
     pub fn get(&self) -> i64 {
         self.horizon
     }
 
     /// The time of an event, in the order of the log.
+    #[inline]
     pub fn observe(&mut self, time: i64) {
         if self.greatest.len() < self.kept {
             self.greatest.push(Reverse(time));

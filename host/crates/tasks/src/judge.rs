@@ -196,6 +196,7 @@ impl Judge {
         });
     }
 
+    #[inline]
     pub fn is_alive(&self, row: usize) -> bool {
         self.fates.get(row) == Some(&Fate::Alive)
     }

@@ -61,6 +61,7 @@ impl Keys {
     }
 
     /// An event at `time` has the key of the slot.
+    #[inline]
     pub fn touch(&mut self, slot: u32, time: i64) {
         let seen = &mut self.seen[slot as usize];
         seen.last = seen.last.max(time);

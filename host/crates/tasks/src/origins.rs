@@ -97,6 +97,7 @@ impl Origins {
     }
 
     /// The tuple of a rollup that an origin stands for; none where the origin is not known.
+    #[inline]
     pub fn part(
         &mut self,
         number: u64,

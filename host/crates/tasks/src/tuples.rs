@@ -30,6 +30,7 @@ impl CodeTuples {
     }
 
     /// The number of a tuple; [`NULL`] where it is new, and then the caller's to set.
+    #[inline]
     pub fn number(&mut self, tuple: &[u32]) -> &mut u32 {
         match self {
             CodeTuples::One(numbers) => {
