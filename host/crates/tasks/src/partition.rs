@@ -72,13 +72,12 @@ where
         beginning: Beginning,
     ) -> Result<Partition<E>, Ended> {
         let shards = context.shards as usize;
-        let owner = Owner::take_over(context.clone(), TaskId::Partition(id), |row: &mut PartitionRow| {
+        let mut owner = Owner::take_over(context.clone(), TaskId::Partition(id), |row: &mut PartitionRow| {
             begin(row, beginning, shards);
         })
         .await?;
         Progress::add(&context.progress.take_overs, 1);
         let work = Work::new(context.clone(), &owner.row)?;
-        let mut owner = owner;
         let input = Input::open(&context, id, &mut owner).await?;
         let now = context.env.now();
         let mut partition = Partition {
