@@ -4,10 +4,14 @@
 //! in path and query become uniform, and pieces of the query that track people rather than name a page go.
 //! The canonical form of a canonical URL is itself, but where a stray `%` comes to stand before digits: decoding is one pass.
 
+use std::borrow::Cow;
+
+use memchr::memchr_iter;
 use thiserror::Error;
 use url::Url;
 
 use crate::percent;
+use crate::plain;
 use crate::rules::{Rules, TrailingSlash};
 
 /// The longest canonical URL, in bytes.
@@ -37,57 +41,83 @@ impl Invalid {
     }
 }
 
-/// The canonical URL of a value.
-pub fn canonical(value: &str, rules: &Rules) -> Result<String, Invalid> {
+/// What a URL is put together of again: the origin without a default port, the path from its first slash on, what follows `?` and
+/// what follows `#`.
+pub struct Parts<'a> {
+    pub origin: Cow<'a, str>,
+    pub path: Cow<'a, str>,
+    pub query: Option<Cow<'a, str>>,
+    pub fragment: Option<&'a str>,
+}
+
+/// Appends the canonical URL of a value to `text`, or nothing.
+pub fn append_canonical(value: &str, rules: &Rules, text: &mut Vec<u8>) -> Result<(), Invalid> {
+    if let Some(parts) = plain::parts(value) {
+        return append(&parts, rules, text);
+    }
     let url = Url::parse(value).map_err(Invalid::Unparsable)?;
     if !matches!(url.scheme(), "http" | "https") {
         let scheme = url.scheme().chars().take(64).collect();
         return Err(Invalid::Scheme(scheme));
     }
-    shortened(write(&url, rules))
+    append(&parts(&url), rules, text)
 }
 
-/// The URL by the rules.
-fn write(url: &Url, rules: &Rules) -> String {
-    let mut text = String::with_capacity(url.as_str().len());
-    text.push_str(url.scheme());
-    text.push_str("://");
-    text.push_str(url.host_str().unwrap_or_default());
-    if let Some(port) = url.port() {
-        text.push(':');
-        text.push_str(&port.to_string());
+fn parts(url: &Url) -> Parts<'_> {
+    let (scheme, host) = (url.scheme(), url.host_str().unwrap_or_default());
+    Parts {
+        origin: match url.port() {
+            Some(port) => format!("{scheme}://{host}:{port}").into(),
+            None => format!("{scheme}://{host}").into(),
+        },
+        path: percent::uniform(url.path()),
+        query: url.query().map(percent::uniform),
+        fragment: url.fragment(),
     }
-    let path = percent::uniform(url.path());
+}
+
+/// Appends the URL by the rules; without its query if it would be too long.
+fn append(parts: &Parts, rules: &Rules, text: &mut Vec<u8>) -> Result<(), Invalid> {
+    let start = text.len();
+    text.extend_from_slice(parts.origin.as_bytes());
     let path = match rules.trailing_slash {
-        TrailingSlash::Keep => path.as_ref(),
-        TrailingSlash::Drop => path.trim_end_matches('/'),
+        TrailingSlash::Keep => &*parts.path,
+        TrailingSlash::Drop => parts.path.trim_end_matches('/'),
     };
-    text.push_str(if path.is_empty() { "/" } else { path });
-    if let Some(query) = url.query() {
-        let query = percent::uniform(query);
-        let mut mark = '?';
-        for piece in query.split('&').filter(|piece| !piece.is_empty() && rules.keeps(piece)) {
-            text.push(mark);
-            text.push_str(piece);
-            mark = '&';
+    text.extend_from_slice(if path.is_empty() { b"/" } else { path.as_bytes() });
+    let before_query = text.len();
+    if let Some(query) = &parts.query {
+        append_query(query.as_bytes(), rules, text);
+    }
+    let fragment = parts.fragment.filter(|_| rules.keep_fragment);
+    let fragment_length = fragment.map_or(0, |fragment| 1 + fragment.len());
+    if text.len() - start + fragment_length > MAX_LENGTH {
+        text.truncate(before_query);
+        let length = before_query - start + fragment_length;
+        if length > MAX_LENGTH {
+            text.truncate(start);
+            return Err(Invalid::TooLong(length));
         }
     }
-    if let (Some(fragment), true) = (url.fragment(), rules.keep_fragment) {
-        text.push('#');
-        text.push_str(fragment);
+    if let Some(fragment) = fragment {
+        text.push(b'#');
+        text.extend_from_slice(fragment.as_bytes());
     }
-    text
+    Ok(())
 }
 
-/// Without its query if it is too long.
-fn shortened(mut text: String) -> Result<String, Invalid> {
-    if text.len() > MAX_LENGTH {
-        let fragment = text.find('#').unwrap_or(text.len());
-        if let Some(query) = text[..fragment].find('?') {
-            text.replace_range(query..fragment, "");
+/// Appends the pieces of a query that stay.
+fn append_query(query: &[u8], rules: &Rules, text: &mut Vec<u8>) {
+    let (mut mark, mut start) = (b'?', 0);
+    for end in memchr_iter(b'&', query).chain([query.len()]) {
+        let piece = &query[start..end];
+        start = end + 1;
+        if !piece.is_empty() && rules.keeps(piece) {
+            text.push(mark);
+            text.extend_from_slice(piece);
+            mark = b'&';
         }
     }
-    if text.len() > MAX_LENGTH { Err(Invalid::TooLong(text.len())) } else { Ok(text) }
 }
 
 #[cfg(test)]
@@ -95,6 +125,15 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn canonical(value: &str, rules: &Rules) -> Result<String, Invalid> {
+        let mut text = b"before".to_vec();
+        let done = append_canonical(value, rules, &mut text);
+        let text = String::from_utf8(text).unwrap();
+        let url = text.strip_prefix("before").unwrap();
+        assert!(done.is_ok() || url.is_empty());
+        done.map(|()| url.to_owned())
+    }
 
     fn by(params: &str, value: &str) -> String {
         match canonical(value, &Rules::read(params).unwrap()) {

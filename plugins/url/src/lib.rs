@@ -7,6 +7,7 @@
 pub mod bindings;
 mod canonical;
 mod percent;
+mod plain;
 mod rules;
 
 use plugin_support::blobs::{Blobs, BlobsBuilder};
@@ -16,7 +17,7 @@ use bindings::clickmill::plugin::columns::{
     About, Column, Data, Failure, Field, Input, Kind, Reject, Shape, Values,
 };
 pub use bindings::exports::clickmill::plugin::enricher::{Enriched, Guest, GuestInstance, Info};
-use canonical::canonical;
+use canonical::append_canonical;
 use rules::Rules;
 
 const COLUMN: &str = "url";
@@ -66,23 +67,26 @@ impl GuestInstance for Instance {
             return Err(fault(format_args!("no output is called `{unknown}`")));
         }
         let rows = text.ends.len();
-        let values = Blobs::new(&text.bytes, &text.ends, rows).map_err(fault)?;
+        Blobs::new(&text.bytes, &text.ends, rows).map_err(fault)?;
+        let values =
+            std::str::from_utf8(&text.bytes).map_err(|error| fault(format_args!("the column: {error}")))?;
         let valid = Validity::new(valid, rows).map_err(fault)?;
         let mut urls = BlobsBuilder::with_capacity(rows, text.bytes.len());
         let mut nulls = ValidityBuilder::default();
         let mut rejects = Vec::new();
-        for (row, value) in values.iter().enumerate() {
+        let mut start = 0;
+        for (row, &end) in text.ends.iter().enumerate() {
+            let value = values.get(start..end as usize);
+            let value = value.ok_or_else(|| fault(format_args!("row {row} is no UTF-8")))?;
+            start = end as usize;
             if valid.is_valid(row) {
-                let value =
-                    std::str::from_utf8(value).map_err(|_| fault(format_args!("row {row} is no UTF-8")))?;
-                match canonical(value, &self.rules) {
-                    Ok(url) => urls.bytes.extend_from_slice(url.as_bytes()),
-                    Err(invalid) => rejects.push(Reject {
+                if let Err(invalid) = append_canonical(value, &self.rules, &mut urls.bytes) {
+                    rejects.push(Reject {
                         row: row as u32,
                         reason: "invalid-url".into(),
                         message: invalid.to_string(),
                         at: invalid.at(),
-                    }),
+                    });
                 }
             } else {
                 nulls.set_null(row, rows);
