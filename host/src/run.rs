@@ -122,6 +122,7 @@ async fn work(
             commit_records: config.commit.max_records,
             buckets: meta.buckets as usize,
             commit_bytes: usize::try_from(config.commit.max_bytes).unwrap_or(usize::MAX),
+            keys: usize::try_from(config.state.keys).unwrap_or(usize::MAX),
             groups: usize::try_from(config.state.groups).unwrap_or(usize::MAX),
             ..Bounds::default()
         },

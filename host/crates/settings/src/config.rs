@@ -374,6 +374,9 @@ impl Default for Commit {
 pub struct State {
     /// As written in the file; [`Config::retention`] says what holds. Default `None`: not given.
     pub retention: Option<Duration>,
+    /// Keys of an operator (users, of the default one) that a partition keeps in memory, at least 1,000. Default 1,000,000: with
+    /// the default operator some hundred bytes each and what their events add.
+    pub keys: u64,
     /// Groups that a shard keeps in memory, at least 1,000. Default 2,000,000: with the default metrics some hundred bytes each,
     /// and well inside the memory that one instance of a plugin may have.
     pub groups: u64,
@@ -381,7 +384,7 @@ pub struct State {
 
 impl Default for State {
     fn default() -> Self {
-        Self { retention: None, groups: 2_000_000 }
+        Self { retention: None, keys: 1_000_000, groups: 2_000_000 }
     }
 }
 

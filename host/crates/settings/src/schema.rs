@@ -301,6 +301,14 @@ pub const STATE: Section = Section {
              limit unless they are followed and this is given; generated traffic has none if it ends.",
         ),
         key(
+            "keys",
+            "whole number, at least 1000",
+            Is("1000000"),
+            "Keys of an operator (users, of the default one) that a partition keeps in memory, some hundred bytes each and what \
+             their events add. Beyond them those that were quiet the longest move into the store, and come back with their next \
+             event.",
+        ),
+        key(
             "groups",
             "whole number, at least 1000",
             Is("2000000"),

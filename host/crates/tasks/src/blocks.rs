@@ -14,13 +14,17 @@ pub(crate) struct KeySlots {
 #[derive(Default)]
 pub(crate) struct PartitionState {
     pub operators: Vec<KeySlots>,
+    /// For each operator, keys that went into cells of their own; none of them is among the slots. A base has none.
+    pub frozen: Vec<Values>,
     pub origins: Vec<i64>,
     pub tuples: Values,
 }
 
 impl PartitionState {
     pub fn is_empty(&self) -> bool {
-        self.origins.is_empty() && self.operators.iter().all(|slots| slots.keys.is_empty())
+        self.origins.is_empty()
+            && self.operators.iter().all(|slots| slots.keys.is_empty())
+            && self.frozen.iter().all(Values::is_empty)
     }
 
     pub fn encode(&self) -> Vec<u8> {
@@ -31,6 +35,8 @@ impl PartitionState {
             writer.values(&slots.keys);
             writer.values(&slots.states);
         }
+        writer.u32(self.frozen.len() as u32);
+        self.frozen.iter().for_each(|keys| writer.values(keys));
         writer.i64s(&self.origins);
         writer.values(&self.tuples);
         writer.0
@@ -46,12 +52,22 @@ impl PartitionState {
             }
             state.operators.push(slots);
         }
+        for _ in 0..cursor.u32()? {
+            state.frozen.push(cursor.values()?);
+        }
         state.origins = cursor.i64s()?;
         state.tuples = cursor.values()?;
         if state.origins.len() != state.tuples.len() {
             return Err(Damaged(format!("{} origins, {} tuples", state.origins.len(), state.tuples.len())));
         }
         Ok(state)
+    }
+}
+
+impl KeySlots {
+    pub fn append(&mut self, other: &KeySlots) {
+        other.keys.iter().for_each(|key| self.keys.push(key));
+        other.states.iter().for_each(|state| self.states.push(state));
     }
 }
 

@@ -29,6 +29,12 @@ use crate::{
 /// far more lie over the bound a quarter of them goes, so that they do not pile up however fast they come.
 const FREEZE: usize = 4096;
 
+/// How many to freeze where `known` are in memory and `bound` are to be.
+pub(crate) fn surplus(known: usize, bound: usize) -> usize {
+    let over = if known > bound { known - bound + FREEZE.min(bound / 8) } else { 0 };
+    over.min(FREEZE.max(over / 4))
+}
+
 /// What a commit takes out of memory.
 #[derive(Default)]
 pub(crate) struct Cooled {
@@ -72,9 +78,7 @@ impl<E: Env> ShardWork<E> {
 
     /// The slots to freeze, by rollup and window.
     fn oldest(&self, horizon: i64, commit: u64) -> BTreeMap<(usize, usize), Vec<u32>> {
-        let (bound, known) = (self.context.bounds.groups, self.groups());
-        let over = if known > bound { known - bound + FREEZE.min(bound / 8) } else { 0 };
-        let over = over.min(FREEZE.max(over / 4));
+        let over = surplus(self.groups(), self.context.bounds.groups);
         let behind = horizon.saturating_sub(self.context.plan.reach);
         let mut windows = Vec::new();
         for (rollup, work) in self.rollups.iter().enumerate() {

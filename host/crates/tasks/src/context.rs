@@ -68,6 +68,9 @@ pub struct Bounds {
     pub fences: usize,
     /// The horizon follows the event that is this many from the greatest.
     pub greatest: usize,
+    /// Keys of an operator that a partition keeps in memory; beyond them those that were quiet the longest go into cells of their
+    /// own.
+    pub keys: usize,
     /// Groups that a shard keeps in memory; beyond them those of the oldest windows go into cells of their own.
     pub groups: usize,
     /// Documents that wait for the index before a shard stops merging.
@@ -94,6 +97,7 @@ impl Default for Bounds {
             changes: crate::row::CHANGES,
             fences: crate::row::FENCES,
             greatest: crate::row::GREATEST,
+            keys: 1_000_000,
             groups: 2_000_000,
             waiting: 1_000_000,
             documents: 65_536,

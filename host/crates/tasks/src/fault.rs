@@ -84,6 +84,16 @@ pub enum Fault {
     FrozenLater,
     /// Rule 12: a group that came back is not in the block of the commit in which it did.
     ThawedUnlisted,
+    /// Rule 12: an event of a cold key starts from nothing.
+    KeysNotThawed,
+    /// Rule 12: a key is looked for while the commit that put it into a cell may not have landed.
+    ThawedEarly,
+    /// Rule 12: the row does not say that keys went into cells.
+    KeysForgotten,
+    /// Rule 12: a key that went into a cell is still in the blocks.
+    KeysStay,
+    /// Rule 12: of a key that came back only what was added is saved.
+    ReturnedAdded,
     /// Rule 12: origins are forgotten at the horizon, without the operators' reach.
     OriginsEarly,
 }

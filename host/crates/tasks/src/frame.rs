@@ -24,6 +24,16 @@ pub(crate) struct Frame {
     pub columns: Vec<FrameColumn>,
 }
 
+impl Frame {
+    /// The codes that a row has in these columns.
+    #[inline]
+    pub fn codes(&self, columns: &[ColumnId], row: u32, codes: &mut [u32]) {
+        for (code, &id) in codes.iter_mut().zip(columns) {
+            *code = self.columns[id].codes.as_ref().map_or(NULL, |codes| codes[row as usize]);
+        }
+    }
+}
+
 /// A dictionary for each column that is wanted by number.
 pub(crate) struct Dictionaries {
     columns: Vec<Dictionary>,
@@ -119,8 +129,9 @@ impl Dictionaries {
             (Shape::Hash64, Some(codes), _) => self.hashes(id, codes, rows),
             (Shape::Coded, Some(codes), _) => self.coded(id, rows.iter().map(|&row| codes[row as usize])),
             (_, _, Some(raw)) if rows.len() == frame.rows => raw.clone(),
-            (_, _, Some(raw)) => raw.take(rows),
-            (_, Some(codes), None) => self.plain(id, codes, rows),
+            // Few rows are those with values that are new: they lie together in the dictionary.
+            (_, Some(codes), _) => self.plain(id, codes, rows),
+            (_, None, Some(raw)) => raw.take(rows),
             (_, None, None) => all_null(rows.len()),
         }
     }

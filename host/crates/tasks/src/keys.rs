@@ -14,9 +14,11 @@ struct Seen {
     /// The time of the key's latest event, or later.
     last: i64,
     dirty: bool,
+    /// It came back from a cell, and no block has it.
+    returned: bool,
 }
 
-const NEVER: Seen = Seen { last: i64::MIN, dirty: false };
+const NEVER: Seen = Seen { last: i64::MIN, dirty: false, returned: false };
 
 #[derive(Default)]
 pub(crate) struct Keys {
@@ -77,6 +79,37 @@ impl Keys {
         seen.last = seen.last.max(time);
     }
 
+    /// The time of the key's latest event, or later.
+    pub fn last(&self, slot: u32) -> i64 {
+        self.seen[slot as usize].last
+    }
+
+    /// Whether the key came back from a cell and no block has it, from now on or no longer.
+    pub fn set_returned(&mut self, slot: u32, returned: bool) {
+        self.seen[slot as usize].returned = returned;
+    }
+
+    pub fn is_returned(&self, slot: u32) -> bool {
+        self.seen[slot as usize].returned
+    }
+
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// So many clean keys, at most, whose last events are the oldest.
+    pub fn quiet(&self, most: usize) -> Vec<u32> {
+        let known =
+            self.seen.iter().enumerate().filter(|(slot, seen)| self.keys[*slot].is_some() && !seen.dirty);
+        let mut quiet: Vec<(i64, u32)> = known.map(|(slot, seen)| (seen.last, slot as u32)).collect();
+        if most < quiet.len() {
+            quiet.select_nth_unstable(most);
+            quiet.truncate(most);
+        }
+        quiet.sort_unstable();
+        quiet.into_iter().map(|(_, slot)| slot).collect()
+    }
+
     pub fn get(&self, slot: u32) -> &[u8] {
         self.keys[slot as usize].as_ref().map_or(&[], |key| &key.bytes)
     }
@@ -113,19 +146,21 @@ impl Keys {
 
     /// Forgets the clean keys of a bucket whose last event lies before `before`; their slots are free afterwards.
     pub fn forget(&mut self, bucket: usize, buckets: usize, before: i64) -> Vec<u32> {
-        let mut gone = Vec::new();
-        for slot in self.in_bucket(bucket, buckets) {
-            let Seen { last, dirty } = self.seen[slot as usize];
-            let old = self.keys[slot as usize].as_ref().filter(|_| last < before && !dirty);
-            let Some(hash) = old.map(|key| key.hash) else { continue };
-            if let Ok(entry) = self.table.find_entry(hash, |&other| other == slot) {
+        let mut gone = self.in_bucket(bucket, buckets);
+        gone.retain(|&slot| self.seen[slot as usize].last < before && !self.seen[slot as usize].dirty);
+        self.remove(&gone);
+        gone
+    }
+
+    /// Forgets clean keys; their slots are free afterwards.
+    pub fn remove(&mut self, slots: &[u32]) {
+        for &slot in slots {
+            let Some(key) = self.keys[slot as usize].take() else { continue };
+            if let Ok(entry) = self.table.find_entry(key.hash, |&other| other == slot) {
                 entry.remove();
             }
-            self.keys[slot as usize] = None;
             self.free.push(slot);
-            gone.push(slot);
         }
-        gone
     }
 }
 
@@ -149,5 +184,20 @@ mod tests {
         assert_eq!(keys.forget(0, 1, 10), [0]);
         assert_eq!(keys.slot(b"c"), 0);
         assert_eq!(keys.slot(b"b"), 1);
+    }
+
+    #[test]
+    fn the_quiet_ones_are_clean_and_oldest() {
+        let mut keys = Keys::default();
+        for (slot, time) in [(0, 30), (1, 10), (2, 20), (3, 5)] {
+            assert_eq!(keys.slot(&[slot]), u32::from(slot));
+            keys.touch(slot.into(), time);
+        }
+        keys.clean();
+        keys.touch(3, 6);
+        assert_eq!(keys.quiet(2), [1, 2], "a dirty key is not quiet");
+        assert_eq!(keys.quiet(9), [1, 2, 0]);
+        keys.remove(&[1]);
+        assert_eq!((keys.len(), keys.quiet(9)), (3, vec![2, 0]));
     }
 }

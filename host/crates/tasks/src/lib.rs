@@ -5,6 +5,7 @@ pub mod batch;
 mod blocks;
 mod careful;
 mod cold;
+mod cold_keys;
 mod context;
 mod enrich;
 pub mod env;

@@ -11,6 +11,7 @@ use crate::{
     name::BlockKind,
     origins,
     owner::Owner,
+    plan::PlanOperator,
     row::{BucketSet, Change, PartitionRow},
     work::Work,
 };
@@ -54,14 +55,17 @@ async fn apply<E: Env>(
     for (number, saved) in content.operators.into_iter().enumerate() {
         let operator = &plan.operators[number];
         let KeySlots { version, keys, states } = saved;
-        if version > operator.state_version {
-            return Err(Ended::Failed(format!(
-                "operator `{}` has state of version {version}, newer than its own {}; use the newer plugin",
-                operator.name, operator.state_version
-            )));
-        }
+        readable(operator, version)?;
         let (mut slots, mut blobs) = (Vec::new(), Values::new());
         let work = &mut work.slots.operators[number];
+        let frozen = content.frozen.get(number).into_iter().flat_map(Values::iter);
+        let gone = frozen.filter(|key| wanted(bucket_of_key(key, buckets)));
+        let gone: Vec<u32> = gone.filter_map(|key| work.keys.find(key)).collect();
+        if !gone.is_empty() {
+            let cleared = work.instance.clear(&gone).await;
+            cleared.map_err(|error| blameless(&operator.name, error))?;
+            work.keys.remove(&gone);
+        }
         for (key, state) in keys.iter().zip(states.iter()) {
             if wanted(bucket_of_key(key, buckets)) {
                 let slot = work.keys.slot(key);
@@ -81,6 +85,17 @@ async fn apply<E: Env>(
         }
     }
     Ok(())
+}
+
+/// Whether this operator reads state of that version.
+pub(crate) fn readable(operator: &PlanOperator, version: u32) -> Result<(), Ended> {
+    match version > operator.state_version {
+        false => Ok(()),
+        true => Err(Ended::Failed(format!(
+            "operator `{}` has state of version {version}, newer than its own {}; use the newer plugin",
+            operator.name, operator.state_version
+        ))),
+    }
 }
 
 /// The planted fault: change blocks that no row lists count too.
@@ -105,26 +120,43 @@ async fn unlisted<E: Env>(work: &mut Work<E>, owner: &Owner<E, PartitionRow>) ->
 }
 
 /// Writes the dirty slots as one change block, and the whole of the buckets that are due as base blocks, of exactly the commit that
-/// is being cut; `row` is that commit's.
+/// is being cut; `row` is that commit's. Says whether keys went into cells of their own.
 pub(crate) async fn save<E: Env>(
     work: &mut Work<E>,
     owner: &mut Owner<E, PartitionRow>,
     row: &mut PartitionRow,
     due: &[usize],
-) -> Result<(), Ended> {
+) -> Result<bool, Ended> {
     let buckets = work.context.bounds.buckets;
     let plan = work.context.plan.clone();
     let commit = row.head.commit;
+    let mut cooled = false;
     forget(work, due).await?;
     let rewritten: BucketSet = due.iter().fold(0, |set, bucket| set | 1 << bucket);
     let mut touched: BucketSet = 0;
     let mut change = PartitionState::default();
     for number in 0..work.slots.operators.len() {
-        let slots = work.slots.operators[number].keys.dirty(buckets, rewritten);
-        for &slot in &slots {
-            touched |= 1 << work.slots.operators[number].keys.bucket(slot, buckets);
+        let frozen = work.cool(owner.task, number, commit).await?;
+        cooled |= !frozen.is_empty();
+        if !frozen.is_empty() && !work.context.planted.is(Fault::KeysForgotten) {
+            row.cold.insert(number as u32);
         }
-        change.operators.push(work.slots.save(&plan, number, &slots, Extent::Added).await?);
+        change.frozen.push(match work.context.planted.is(Fault::KeysStay) {
+            true => Values::new(),
+            false => frozen.iter().filter(|key| rewritten >> bucket_of_key(key, buckets) & 1 == 0).collect(),
+        });
+        let keys = &mut work.slots.operators[number].keys;
+        let slots = keys.dirty(buckets, rewritten);
+        let (returned, known): (Vec<u32>, Vec<u32>) = slots.iter().partition(|&&slot| keys.is_returned(slot));
+        slots.iter().for_each(|&slot| keys.set_returned(slot, false));
+        let buckets_of = slots.iter().map(|&slot| keys.bucket(slot, buckets));
+        let buckets_of =
+            buckets_of.chain(change.frozen[number].iter().map(|key| bucket_of_key(key, buckets)));
+        touched = buckets_of.fold(touched, |touched, bucket| touched | 1 << bucket);
+        let whole = if work.context.planted.is(Fault::ReturnedAdded) { Extent::Added } else { Extent::Whole };
+        let mut saved = work.slots.save(&plan, number, &known, Extent::Added).await?;
+        saved.append(&work.slots.save(&plan, number, &returned, whole).await?);
+        change.operators.push(saved);
     }
     for (number, tuple) in work.numbers.origins.fresh() {
         let bucket = origins::bucket_of(number, buckets);
@@ -143,7 +175,7 @@ pub(crate) async fn save<E: Env>(
         let block = owner.put(BlockKind::Base, base.encode()).await?;
         row.state.bases.insert(bucket as u8, (block, commit));
     }
-    Ok(())
+    Ok(cooled)
 }
 
 /// Keys and origins behind the horizon, of buckets that are about to be written whole.
@@ -180,7 +212,9 @@ async fn base<E: Env>(work: &mut Work<E>, bucket: usize) -> Result<PartitionStat
     let plan = work.context.plan.clone();
     let mut base = PartitionState::default();
     for number in 0..work.slots.operators.len() {
-        let slots = work.slots.operators[number].keys.in_bucket(bucket, buckets);
+        let keys = &mut work.slots.operators[number].keys;
+        let slots = keys.in_bucket(bucket, buckets);
+        slots.iter().for_each(|&slot| keys.set_returned(slot, false));
         base.operators.push(work.slots.save(&plan, number, &slots, Extent::Whole).await?);
     }
     for (number, tuple) in work.numbers.origins.bucket(bucket, buckets) {

@@ -1,7 +1,7 @@
 //! The row of a task: the whole truth about it. It changes by compare-and-set of its whole value, is one cell, and is never
 //! deleted. Everything else is written once under a name that nobody else uses, or ordered by a number that a row hands out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use thiserror::Error;
@@ -179,6 +179,8 @@ pub struct PartitionRow {
     pub horizon: i64,
     /// The number of the next origin.
     pub origins: u64,
+    /// Operators, by number, of which some key went into a cell of its own: one that is not known may lie there.
+    pub cold: BTreeSet<u32>,
     /// The input has ended and all of it is committed.
     pub ended: bool,
 }

@@ -1,5 +1,7 @@
 //! What batches change for good in a partition's working copy: operators' slots by key, the fresh slots of metrics, the horizon.
 
+use std::collections::BTreeSet;
+
 use clickmill_columns::{Column, Tuple, Values, window_start};
 
 use crate::{
@@ -12,7 +14,7 @@ use crate::{
     keys::Keys,
     numbers::{Numbers, Ready},
     origins::Origins,
-    plan::{Over, Plan},
+    plan::{Over, Plan, PlanOperator},
     tuples::CodeTuples,
 };
 
@@ -57,6 +59,27 @@ pub(crate) struct KeyWork<E: Env> {
     pub keys: Keys,
     /// The slot of each key, by its codes.
     slots: CodeTuples,
+    /// Whether some key lies in a cell of its own.
+    pub is_cold: bool,
+}
+
+impl<E: Env> KeyWork<E> {
+    /// Rows with a key whose codes have not been seen.
+    pub fn strangers(&mut self, operator: &PlanOperator, frame: &Frame, rows: &[u32]) -> Vec<u32> {
+        let mut tuple = vec![NULL; operator.key.len()];
+        let mut is_new = |row: &u32| {
+            frame.codes(&operator.key, *row, &mut tuple);
+            !tuple.contains(&NULL) && *self.slots.number(&tuple) == NULL
+        };
+        rows.iter().copied().filter(|row| is_new(row)).collect()
+    }
+
+    /// The slots are free and may become those of other keys.
+    pub fn forget_slots(&mut self, slots: &[u32]) {
+        let mut gone = vec![false; slots.iter().max().map_or(0, |&last| last as usize + 1)];
+        slots.iter().for_each(|&slot| gone[slot as usize] = true);
+        self.slots.forget(|slot| gone.get(slot as usize).is_some_and(|&gone| gone));
+    }
 }
 
 /// Fresh slots of one rollup, for the smallest window of a chain.
@@ -75,8 +98,8 @@ pub(crate) struct Slots<E: Env> {
 }
 
 impl<E: Env> Slots<E> {
-    /// New instances, every slot empty.
-    pub fn new(context: &Context<E>, horizon: Horizon) -> Result<Slots<E>, Ended> {
+    /// New instances, every slot empty; of the operators `cold` some keys lie in cells.
+    pub fn new(context: &Context<E>, horizon: Horizon, cold: &BTreeSet<u32>) -> Result<Slots<E>, Ended> {
         let (plan, plugins) = (&context.plan, context.env.plugins());
         let mut operators = Vec::new();
         for (number, operator) in plan.operators.iter().enumerate() {
@@ -84,6 +107,7 @@ impl<E: Env> Slots<E> {
                 instance: plugins.operator(number).map_err(|error| blameless(&operator.name, error))?,
                 keys: Keys::default(),
                 slots: CodeTuples::new(operator.key.len()),
+                is_cold: cold.contains(&(number as u32)),
             });
         }
         let mut fresh = Vec::new();
@@ -141,9 +165,7 @@ impl<E: Env> Slots<E> {
         let (mut places, mut slots) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
         let mut tuple = vec![NULL; operator.key.len()];
         for (place, &row) in rows.iter().enumerate() {
-            for (code, &id) in tuple.iter_mut().zip(&operator.key) {
-                *code = frame.columns[id].codes.as_ref().map_or(NULL, |codes| codes[row as usize]);
-            }
+            frame.codes(&operator.key, row, &mut tuple);
             if tuple.contains(&NULL) {
                 continue;
             }

@@ -1,7 +1,7 @@
 //! Trials: whether the plugins with state can take rows of a batch, found out in instances of their own before the real ones see them.
 //! The real operators lend the state of the keys that the rows touch; metrics begin with nothing, as after each commit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use clickmill_columns::Values;
 
@@ -66,7 +66,7 @@ impl<'a, E: Env> Trials<'a, E> {
     /// Slots of their own, with the states of the keys of these rows.
     async fn lend(&mut self, batch: &Ready, rows: &[u32], horizon: Horizon) -> Result<Slots<E>, Ended> {
         let context = self.work.context.clone();
-        let mut lent = Slots::new(&context, horizon)?;
+        let mut lent = Slots::new(&context, horizon, &BTreeSet::new())?;
         for (number, operator) in context.plan.operators.iter().enumerate() {
             let keys = self.work.numbers.keys(operator, &batch.frame, rows);
             let states = &mut self.states[number];

@@ -62,6 +62,21 @@ impl CodeTuples {
         }
     }
 
+    /// Tuples whose numbers are `gone` are new again.
+    pub fn forget(&mut self, gone: impl Fn(u32) -> bool) {
+        let forget = |number: &mut u32| {
+            if *number != NULL && gone(*number) {
+                *number = NULL;
+            }
+        };
+        match self {
+            CodeTuples::One(numbers) | CodeTuples::Many { numbers, .. } => {
+                numbers.iter_mut().for_each(forget)
+            }
+            CodeTuples::Two(table) => table.iter_mut().map(|(_, number)| number).for_each(forget),
+        }
+    }
+
     pub fn clear(&mut self) {
         match self {
             CodeTuples::One(numbers) => numbers.clear(),
@@ -184,6 +199,10 @@ mod tests {
                 }
             }
             assert!(known.len() >= width.max(1), "some tuples came again, and there were several");
+            tuples.forget(|number| number % 2 == 0);
+            for (tuple, number) in &known {
+                assert_eq!(*tuples.number(tuple), if number % 2 == 0 { NULL } else { *number });
+            }
             tuples.clear();
             assert_eq!(*tuples.number(&vec![0; width]), NULL);
         }

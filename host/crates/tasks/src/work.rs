@@ -10,6 +10,7 @@ use crate::{
     env::Env,
     horizon::Horizon,
     judge::Judge,
+    name::TaskId,
     numbers::{Numbers, Ready},
     parse::ParsedBatch,
     row::PartitionRow,
@@ -45,7 +46,7 @@ impl<E: Env> Work<E> {
         let kept = context.bounds.greatest;
         let horizon = Horizon::new(&row.greatest, kept, row.horizon, context.retention);
         let numbers = Numbers::new(&context.plan, row);
-        let slots = Slots::new(&context, horizon)?;
+        let slots = Slots::new(&context, horizon, &row.cold)?;
         Ok(Work { context, numbers, slots })
     }
 
@@ -64,6 +65,9 @@ impl<E: Env> Work<E> {
         judge: Judge,
     ) -> Result<(Worked, bool), Ended> {
         let mut ready = self.numbers.enrich(&self.context, batch, judge).await?;
+        // Trials are lent what is in memory.
+        let alive = ready.judge.alive();
+        self.thaw(TaskId::Partition(ready.judge.id), &ready.frame, &alive).await?;
         let Care { pieces, failed } = careful::examine(self, &batch.raw, &mut ready).await?;
         match self.finish(batch, ready, &pieces).await {
             Ok(worked) => Ok((worked, failed)),
@@ -85,6 +89,7 @@ impl<E: Env> Work<E> {
         for piece in pieces {
             let Ready { times, judge, .. } = &mut ready;
             let mut events = judge.times(&batch.raw, times, piece.from..piece.to, &mut self.slots.horizon);
+            self.thaw(TaskId::Partition(ready.judge.id), &ready.frame, &events).await?;
             self.slots.advance(&plan, &mut self.numbers, &ready, &events, piece.patient).await?;
             rows.append(&mut events);
         }

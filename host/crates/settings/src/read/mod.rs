@@ -124,6 +124,7 @@ fn state(reader: &mut Reader<'_>, root: &DeTable<'_>) -> State {
     let range = Duration::from_secs(1)..=Duration::from_secs(36_500 * 86_400);
     State {
         retention: reader.duration(&table, "retention", range),
+        keys: reader.whole(&table, "keys", 1000..=LARGEST).unwrap_or(State::default().keys),
         groups: reader.whole(&table, "groups", 1000..=LARGEST).unwrap_or(State::default().groups),
     }
 }

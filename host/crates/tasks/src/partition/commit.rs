@@ -166,7 +166,7 @@ where
         // The delta first: saving may forget origins, and with them the numbers by which fresh groups are known.
         let (delta, shards) = partition_state::delta(&mut self.work).await?;
         let delta: Arc<[u8]> = delta.into();
-        partition_state::save(&mut self.work, &mut self.owner, &mut row, &due).await?;
+        let cooled = partition_state::save(&mut self.work, &mut self.owner, &mut row, &due).await?;
         fences::shorten(&mut self.owner, &mut row).await?;
         prune(&mut row.state, context.planted);
         self.drop_passed(&mut row);
@@ -215,7 +215,8 @@ where
         };
         let Cut { counters, unusable, .. } = cut;
         self.landing = Some(Landing::new(Box::pin(landing), commit, deltas, due, counters, unusable));
-        Ok(())
+        // The next batch may ask for a key that has just gone into a cell, which may not be there before this has landed.
+        if cooled && !context.planted.is(Fault::ThawedEarly) { self.land().await } else { Ok(()) }
     }
 
     /// The second half: once the commit is known to have happened its effects begin. Waits for it.

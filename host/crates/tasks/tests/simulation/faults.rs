@@ -36,7 +36,7 @@ const fn rule(rule: u32, broken: Broken) -> Planting {
     Planting { rule, broken }
 }
 
-pub const FAULTS: [Planting; 46] = [
+pub const FAULTS: [Planting; 51] = [
     rule(3, World(WorldFault::BlindCas)),
     rule(3, Crate(Fault::OwnerName)),
     rule(3, Crate(Fault::ErrorIsNo)),
@@ -82,6 +82,11 @@ pub const FAULTS: [Planting; 46] = [
     rule(12, Crate(Fault::ColdForgotten)),
     rule(12, Crate(Fault::FrozenLater)),
     rule(12, Crate(Fault::ThawedUnlisted)),
+    rule(12, Crate(Fault::KeysNotThawed)),
+    rule(12, Crate(Fault::ThawedEarly)),
+    rule(12, Crate(Fault::KeysForgotten)),
+    rule(12, Crate(Fault::KeysStay)),
+    rule(12, Crate(Fault::ReturnedAdded)),
     rule(12, Crate(Fault::OriginsEarly)),
 ];
 

@@ -46,7 +46,7 @@ const HISTORIES: u64 = 2000;
 const PLANTED: u64 = 20_000;
 
 /// What must have happened in them.
-const MUST_HAPPEN: [&str; 44] = [
+const MUST_HAPPEN: [&str; 46] = [
     "requests",
     "commits",
     "take-overs",
@@ -71,8 +71,10 @@ const MUST_HAPPEN: [&str; 44] = [
     "crashes that lost writes",
     "writes made durable by a row",
     "dead letters: too-far-ahead",
-    "freezes",
-    "thaws",
+    "groups frozen",
+    "groups that came back",
+    "keys frozen",
+    "keys that came back",
     "commits that freeze groups before the horizon",
     "pages of cells with more to come",
     "fences moved into a block",

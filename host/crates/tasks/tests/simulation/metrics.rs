@@ -5,10 +5,7 @@ use std::collections::BTreeSet;
 use clickmill_columns::{Column, Data, Values};
 use clickmill_tasks::env::{CallError, Metric};
 
-use crate::{
-    plugins::{Alive, by_chance, save_by_chance},
-    sessions::pairs,
-};
+use crate::plugins::{Alive, by_chance, save_by_chance};
 
 /// Clicks, users or time, by `kind`: all three keep what they need of this.
 #[derive(Clone, Default)]
@@ -168,4 +165,9 @@ impl Metric for SimMetric {
         self.slots.clear();
         Ok(())
     }
+}
+
+fn pairs(state: &[u8]) -> impl Iterator<Item = (i64, i64)> {
+    let number = |bytes: &[u8]| i64::from_le_bytes(bytes.try_into().unwrap());
+    state.chunks_exact(16).map(move |pair| (number(&pair[..8]), number(&pair[8..])))
 }

@@ -9,6 +9,25 @@ use crate::plugins::{Alive, by_chance, save_by_chance};
 struct Visit {
     time: i64,
     origin: u64,
+    /// No two have the same, so that one which comes back twice is seen.
+    id: u64,
+}
+
+impl Visit {
+    fn bytes(self) -> [u8; 24] {
+        let mut bytes = [0; 24];
+        let words = [self.time as u64, self.origin, self.id];
+        bytes
+            .chunks_exact_mut(8)
+            .zip(words)
+            .for_each(|(place, word)| place.copy_from_slice(&word.to_le_bytes()));
+        bytes
+    }
+
+    fn of(bytes: &[u8]) -> Visit {
+        let word = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
+        Visit { time: word(0) as i64, origin: word(8), id: word(16) }
+    }
 }
 
 /// Events by time, among equal times by arrival; and those that came since the last save.
@@ -78,7 +97,7 @@ impl Operator for Sessions {
         let mut rows: Vec<(Visit, i64, i64)> = Vec::new();
         let gap = self.gap;
         for ((&time, &origin), &slot) in times.iter().zip(origins).zip(slots) {
-            let visit = Visit { time, origin };
+            let visit = Visit { time, origin, id: self.alive.world.borrow_mut().next_visit() };
             let visits = self.slot(slot);
             let place = visits.insert(visit);
             visits.added.push(visit);
@@ -119,10 +138,7 @@ impl Operator for Sessions {
                 Extent::Whole => &visits.all,
                 Extent::Added => &visits.added,
             };
-            let bytes = saved
-                .iter()
-                .flat_map(|visit| visit.time.to_le_bytes().into_iter().chain(visit.origin.to_le_bytes()));
-            states.push(&bytes.collect::<Vec<u8>>());
+            states.push(&saved.iter().flat_map(|visit| visit.bytes()).collect::<Vec<u8>>());
             visits.added.clear();
         }
         Ok(states)
@@ -132,9 +148,10 @@ impl Operator for Sessions {
         self.alive.begin().await;
         self.alive.need(version == 1, "a state of another version");
         for (&slot, state) in slots.iter().zip(states.iter()) {
-            let visits = self.slot(slot);
-            for (time, origin) in pairs(state) {
-                visits.insert(Visit { time, origin: origin as u64 });
+            for visit in state.chunks_exact(24).map(Visit::of) {
+                let twice = self.slot(slot).all.iter().any(|known| known.id == visit.id);
+                self.alive.need(!twice, "state comes back twice");
+                self.slot(slot).insert(visit);
             }
         }
         Ok(())
@@ -147,9 +164,4 @@ impl Operator for Sessions {
         }
         Ok(())
     }
-}
-
-pub fn pairs(state: &[u8]) -> impl Iterator<Item = (i64, i64)> {
-    let number = |bytes: &[u8]| i64::from_le_bytes(bytes.try_into().unwrap());
-    state.chunks_exact(16).map(move |pair| (number(&pair[..8]), number(&pair[8..])))
 }

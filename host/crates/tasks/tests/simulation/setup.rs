@@ -85,6 +85,7 @@ impl Setup {
             changes: random.pick(&[1, 4, 4, 12]),
             fences: random.pick(&[1, 1, 2]),
             greatest: random.pick(&[1, 1, 2, 3]),
+            keys: random.pick(&[1, 1, 2, 1000]),
             groups: random.pick(&[1, 4, 20, 1000]),
             waiting: random.pick(&[1, 4, 1000]),
             documents: random.pick(&[1, 3, 100]),

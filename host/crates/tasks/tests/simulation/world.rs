@@ -105,6 +105,7 @@ pub struct World {
     pub index_is_away: bool,
     /// The index was lost, and is another one.
     pub index_is_new: bool,
+    visits: u64,
 
     pub rows: BTreeMap<TaskId, Vec<u8>>,
     pub row_values: BTreeSet<Vec<u8>>,
@@ -152,6 +153,7 @@ impl World {
             epoch: 1,
             index_is_away: false,
             index_is_new: false,
+            visits: 0,
             rows: BTreeMap::new(),
             row_values: BTreeSet::new(),
             parts: BTreeMap::new(),
@@ -340,8 +342,17 @@ impl World {
         self.check_outcome(partition, offset);
     }
 
+    /// A number for an event in the state of a key.
+    pub fn next_visit(&mut self) -> u64 {
+        self.visits += 1;
+        self.visits
+    }
+
     pub fn freeze(&mut self, task: TaskId, commit: u64, cell: &ColdCell) {
-        self.counts.add("freezes");
+        self.counts.add(match task {
+            TaskId::Partition(_) => "keys frozen",
+            _ => "groups frozen",
+        });
         let versions = self.cells.entry((task, cell.name.clone())).or_default();
         versions.insert(commit, cell.value.clone());
     }
@@ -350,7 +361,11 @@ impl World {
     pub fn thaw(&mut self, task: TaskId, name: &[u8]) -> Option<Vec<u8>> {
         let cells = self.cells.get(&(task, name.to_vec()));
         let newest = cells.and_then(|cells| cells.values().next_back()).cloned();
-        self.counts.add(if newest.is_some() { "thaws" } else { "thaws of nothing" });
+        self.counts.add(match (task, &newest) {
+            (TaskId::Partition(_), Some(_)) => "keys that came back",
+            (_, Some(_)) => "groups that came back",
+            (_, None) => "keys and groups that no cell has",
+        });
         newest
     }
 
