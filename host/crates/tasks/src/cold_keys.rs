@@ -1,7 +1,10 @@
 //! Cold keys: a partition keeps so many keys of each operator in memory, and puts those that were quiet the longest into cells of
 //! their own. What `cold.rs` says of groups' cells holds for these: the newest cell of a key that is not in the blocks is the true
-//! one, and none is ever deleted. A key that went behind the horizon may be found in a cell older than the state that was forgotten
-//! of it: an operator needs neither (its reach).
+//! one, and none is ever deleted.
+//! - A key that came back and did not change since is in memory, but in no block. It is dropped without a cell: one that a commit
+//!   writes and then does not happen would be newer than the true one.
+//! - A key that went behind the horizon may be found in a cell older than the state that was forgotten of it: an operator needs
+//!   neither (its reach).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -28,7 +31,7 @@ fn name(operator: usize, key: &[u8]) -> Vec<u8> {
 
 impl<E: Env> Work<E> {
     /// Takes out of memory what is too much of an operator's keys: of those that do not change with `commit` the ones whose last
-    /// events are the oldest. Their cells are written when this ends. Answers the keys.
+    /// events are the oldest. Their cells are written when this ends. Answers the keys that have new ones.
     pub async fn cool(&mut self, task: TaskId, number: usize, commit: u64) -> Result<Values, Ended> {
         let context = self.context.clone();
         let work = &self.slots.operators[number];
@@ -36,10 +39,11 @@ impl<E: Env> Work<E> {
         if slots.is_empty() {
             return Ok(Values::new());
         }
-        let saved = self.slots.save(&context.plan, number, &slots, Extent::Whole).await?;
+        let written: Vec<u32> = slots.iter().copied().filter(|&slot| !work.keys.is_returned(slot)).collect();
+        let saved = self.slots.save(&context.plan, number, &written, Extent::Whole).await?;
         let work = &mut self.slots.operators[number];
-        let mut cells = Vec::with_capacity(slots.len());
-        for ((key, state), &slot) in saved.keys.iter().zip(saved.states.iter()).zip(&slots) {
+        let mut cells = Vec::with_capacity(written.len());
+        for ((key, state), &slot) in saved.keys.iter().zip(saved.states.iter()).zip(&written) {
             let mut value = Writer::default();
             value.u32(saved.version);
             value.i64(work.keys.last(slot));
@@ -47,7 +51,9 @@ impl<E: Env> Work<E> {
             cells.push(ColdCell { name: name(number, key), value: value.0 });
         }
         let cells: Rc<[ColdCell]> = cells.into();
-        context.sure(|| context.env.store().freeze(task, commit, cells.clone())).await?;
+        if !cells.is_empty() {
+            context.sure(|| context.env.store().freeze(task, commit, cells.clone())).await?;
+        }
         work.keys.remove(&slots);
         let cleared = work.instance.clear(&slots).await;
         cleared.map_err(|error| blameless(&context.plan.operators[number].name, error))?;
