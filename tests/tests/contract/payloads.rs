@@ -220,7 +220,7 @@ fn dead_letters_say_where_and_why() {
         [
             (&0.into(), &13.into(), &"json".into()),
             (&1.into(), &0.into(), &"json".into()),
-            (&2.into(), &0.into(), &"url".into()),
+            (&2.into(), &34.into(), &"url".into()),
         ]
     );
     for letter in &letters {

@@ -147,6 +147,14 @@ impl Column {
         }
     }
 
+    /// Where the text of a row begins in the buffer that it lies in; none where it is no place in a buffer.
+    pub fn start(&self, row: usize) -> Option<u32> {
+        match &self.data {
+            Data::Places { starts, .. } if self.valid.get(row) => starts.get(row).copied(),
+            _ => None,
+        }
+    }
+
     /// The integer of a row; none where it is null or the column is of another kind.
     pub fn integer(&self, row: usize) -> Option<i64> {
         match &self.data {

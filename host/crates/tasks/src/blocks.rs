@@ -77,7 +77,7 @@ pub(crate) struct GroupSlots {
     pub rollup: u32,
     /// In a delta, the number of the chain; in a shard's state, of the window.
     pub window: u32,
-    /// Distinct tuples, and the number of each entry's.
+    /// Tuples, and the number of each entry's. Distinct where they were saved together.
     pub tuples: Values,
     pub tuple: Vec<u32>,
     pub starts: Vec<i64>,
@@ -197,11 +197,14 @@ impl ShardChange {
     }
 }
 
+/// Bytes of a share's entry in the head of a delta block: its shard, where it lies, its length.
+const SHARE: u64 = 4 + 8 + 8;
+
 /// A delta block: one a commit, the shares of all shards in it, an index by shard in its head.
 pub(crate) fn encode_delta(shares: &[(u32, Vec<u8>)]) -> Vec<u8> {
     let mut writer = Writer::default();
     writer.u32(shares.len() as u32);
-    let mut at = 4 + shares.len() as u64 * 20;
+    let mut at = size_of::<u32>() as u64 + shares.len() as u64 * SHARE;
     for (shard, share) in shares {
         writer.u32(*shard);
         writer.u64(at);

@@ -8,7 +8,7 @@ use crate::{
     context::{Context, Ended, blameless},
     env::{CallError, Enriched, Enricher as _, Env, Plugins},
     frame::{Dictionaries, Frame, FrameColumn, NULL},
-    plan::{Plan, PlanEnricher},
+    plan::{Plan, PlanEnricher, PlanInput},
     tuples::CodeTuples,
 };
 
@@ -17,6 +17,7 @@ use crate::{
 pub(crate) struct Refusal {
     pub reason: String,
     pub message: String,
+    /// The byte of the value.
     pub at: Option<u32>,
 }
 
@@ -63,14 +64,15 @@ impl<E: Env> Enrichment<E> {
         self.number
     }
 
-    /// Adds the enricher's columns to the frame; `refuse` hears of each row, among those alive, that it refuses.
+    /// Adds the enricher's columns to the frame; `refuse` hears of each row, among those alive, that it refuses, and where the value
+    /// begins that was refused, where that is known.
     pub async fn run(
         &mut self,
         context: &Context<E>,
         dictionaries: &mut Dictionaries,
         frame: &mut Frame,
         alive: &[u32],
-        mut refuse: impl FnMut(u32, &Refusal),
+        mut refuse: impl FnMut(u32, &Refusal, Option<u32>),
     ) -> Result<(), Ended> {
         let plan = &context.plan.enrichers[self.number];
         let (numbers, unknown) = self.number_rows(plan, frame, alive);
@@ -80,9 +82,13 @@ impl<E: Env> Enrichment<E> {
             self.ask(context, dictionaries, plan, &inputs, unknown.len()).await?;
         }
         if !self.refused.is_empty() {
+            let value = match plan.inputs[..] {
+                [PlanInput { column: Some(id), .. }] => frame.columns[id].raw.as_ref(),
+                _ => None,
+            };
             for (&row, number) in alive.iter().zip(&numbers) {
                 if let Some(refusal) = self.refused.get(number) {
-                    refuse(row, refusal);
+                    refuse(row, refusal, value.and_then(|value| value.start(row as usize)));
                 }
             }
         }
@@ -104,12 +110,10 @@ impl<E: Env> Enrichment<E> {
     /// The number of each row's distinct row, and a row for each number that has no answer yet.
     fn number_rows(&mut self, plan: &PlanEnricher, frame: &Frame, alive: &[u32]) -> (Vec<u32>, Vec<u32>) {
         let (mut numbers, mut unknown) = (Vec::with_capacity(alive.len()), Vec::new());
-        let mut tuple = vec![NULL; plan.inputs.len()];
+        let codes = frame.codes(plan.inputs.iter().map(|input| input.column));
+        let mut tuple = vec![NULL; codes.width()];
         for &row in alive {
-            for (place, input) in tuple.iter_mut().zip(&plan.inputs) {
-                let codes = input.column.and_then(|id| frame.columns[id].codes.as_ref());
-                *place = codes.map_or(NULL, |codes| codes[row as usize]);
-            }
+            codes.read(row, &mut tuple);
             let number = self.tuples.number(&tuple);
             if *number == NULL {
                 *number = self.answered + unknown.len() as u32;

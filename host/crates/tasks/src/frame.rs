@@ -25,11 +25,26 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
-    /// The codes that a row has in these columns.
+    /// The codes of these columns side by side; of no column, nulls.
+    pub fn codes(&self, columns: impl IntoIterator<Item = Option<ColumnId>>) -> Codes<'_> {
+        let codes = |id: ColumnId| self.columns[id].codes.as_deref();
+        Codes(columns.into_iter().map(|id| id.and_then(codes).unwrap_or_default()).collect())
+    }
+}
+
+/// Columns by number; one that is empty is all null.
+pub(crate) struct Codes<'a>(Vec<&'a [u32]>);
+
+impl Codes<'_> {
+    pub fn width(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Reads a row into a tuple of this width.
     #[inline]
-    pub fn codes(&self, columns: &[ColumnId], row: u32, codes: &mut [u32]) {
-        for (code, &id) in codes.iter_mut().zip(columns) {
-            *code = self.columns[id].codes.as_ref().map_or(NULL, |codes| codes[row as usize]);
+    pub fn read(&self, row: u32, tuple: &mut [u32]) {
+        for (code, codes) in tuple.iter_mut().zip(&self.0) {
+            *code = codes.get(row as usize).copied().unwrap_or(NULL);
         }
     }
 }

@@ -94,8 +94,21 @@ impl Judge {
         }
     }
 
-    pub fn refuse(&mut self, raw: &RawBatch, row: u32, refusal: &Refusal, plugin: &str, digest: &str) {
-        self.kill(raw, row, &refusal.reason, &refusal.message, refusal.at, (plugin, digest));
+    /// An enricher (by name and digest) refuses a value of the row, which begins at `start` of the payloads' buffer, if it stands there
+    /// as it is.
+    pub fn refuse(
+        &mut self,
+        raw: &RawBatch,
+        row: u32,
+        refusal: &Refusal,
+        start: Option<u32>,
+        plugin: (&str, &str),
+    ) {
+        let payload = raw.payloads.start(row as usize);
+        let inside = |at: &u32| *at as usize <= raw.payloads.get(row as usize).len();
+        let within = start.and_then(|start| (start as usize).checked_sub(payload));
+        let at = refusal.at.zip(within).map(|(at, within)| at.saturating_add(within as u32)).filter(inside);
+        self.kill(raw, row, &refusal.reason, &refusal.message, at, plugin);
     }
 
     /// A plugin (by name and digest) fails on the row.

@@ -68,8 +68,8 @@ impl<E: Env> Numbers<E> {
         for enrichment in &mut self.enrichments {
             let plan = &plan.enrichers[enrichment.number()];
             let alive = judge.alive();
-            let refuse = |row: u32, refusal: &Refusal| {
-                judge.refuse(&batch.raw, row, refusal, &plan.name, &plan.digest);
+            let refuse = |row: u32, refusal: &Refusal, start: Option<u32>| {
+                judge.refuse(&batch.raw, row, refusal, start, (&plan.name, &plan.digest));
             };
             enrichment.run(context, &mut self.dictionaries, &mut frame, &alive, refuse).await?;
         }
@@ -103,13 +103,10 @@ impl<E: Env> Numbers<E> {
         times: &[i64],
     ) -> Result<(Vec<u64>, Vec<u32>), Ended> {
         let (mut origins, mut numbers) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
-        let columns: Vec<&[u32]> =
-            plan.group.iter().map(|&id| frame.columns[id].codes.as_deref().unwrap_or_default()).collect();
-        let mut tuple = vec![NULL; columns.len()];
+        let codes = frame.codes(plan.group.iter().copied().map(Some));
+        let mut tuple = vec![NULL; codes.width()];
         for &row in rows {
-            for (place, codes) in tuple.iter_mut().zip(&columns) {
-                *place = codes[row as usize];
-            }
+            codes.read(row, &mut tuple);
             let number = self.group_tuples.number(&tuple);
             if *number == NULL {
                 *number = self.origin_of.len() as u32;
@@ -136,12 +133,13 @@ impl<E: Env> Numbers<E> {
 
     /// The keys that rows have for an operator.
     pub fn keys(&self, operator: &PlanOperator, frame: &Frame, rows: &[u32]) -> BTreeSet<Vec<u8>> {
-        let mut keys = BTreeSet::new();
+        let codes = frame.codes(operator.key.iter().copied().map(Some));
+        let (mut keys, mut tuple) = (BTreeSet::new(), vec![NULL; codes.width()]);
         for &row in rows {
-            let code =
-                |id: ColumnId| frame.columns[id].codes.as_ref().map_or(NULL, |codes| codes[row as usize]);
-            if operator.key.iter().all(|&id| code(id) != NULL) {
-                let text = operator.key.iter().map(|&id| self.dictionaries.text(id, code(id)));
+            codes.read(row, &mut tuple);
+            if !tuple.contains(&NULL) {
+                let text = operator.key.iter().zip(&tuple);
+                let text = text.map(|(&id, &code)| self.dictionaries.text(id, code));
                 keys.insert(Tuple::new(text).bytes().to_vec());
             }
         }

@@ -66,9 +66,10 @@ pub(crate) struct KeyWork<E: Env> {
 impl<E: Env> KeyWork<E> {
     /// Rows with a key whose codes have not been seen.
     pub fn strangers(&mut self, operator: &PlanOperator, frame: &Frame, rows: &[u32]) -> Vec<u32> {
-        let mut tuple = vec![NULL; operator.key.len()];
+        let codes = frame.codes(operator.key.iter().copied().map(Some));
+        let mut tuple = vec![NULL; codes.width()];
         let mut is_new = |row: &u32| {
-            frame.codes(&operator.key, *row, &mut tuple);
+            codes.read(*row, &mut tuple);
             !tuple.contains(&NULL) && *self.slots.number(&tuple) == NULL
         };
         rows.iter().copied().filter(|row| is_new(row)).collect()
@@ -163,9 +164,10 @@ impl<E: Env> Slots<E> {
         let operator = &plan.operators[number];
         let work = &mut self.operators[number];
         let (mut places, mut slots) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
-        let mut tuple = vec![NULL; operator.key.len()];
+        let codes = frame.codes(operator.key.iter().copied().map(Some));
+        let mut tuple = vec![NULL; codes.width()];
         for (place, &row) in rows.iter().enumerate() {
-            frame.codes(&operator.key, row, &mut tuple);
+            codes.read(row, &mut tuple);
             if tuple.contains(&NULL) {
                 continue;
             }

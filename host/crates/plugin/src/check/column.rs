@@ -48,6 +48,17 @@ impl Ground {
         if encoding.is_text(value, next) { Ok(()) } else { Err("is not UTF-8") }
     }
 
+    /// Whether all places are well, where that can be told without a look at the text and without a decision for each.
+    fn are_plainly_well(&self, starts: &[u32], lengths: &[u32]) -> bool {
+        let (border, length) = (self.buffer.border() as u64, self.buffer.len() as u64);
+        let is_wrong = |(&start, &of): (&u32, &u32)| {
+            let (start, end) = (u64::from(start), u64::from(start) + u64::from(of));
+            (end > length) | (start < border) & (end > border)
+        };
+        let is_ascii = self.payloads == Encoding::Ascii && self.made == Encoding::Ascii;
+        is_ascii && !starts.iter().zip(lengths).map(is_wrong).fold(false, |any, wrong| any | wrong)
+    }
+
     fn byte(&self, at: usize) -> Option<&u8> {
         self.buffer.get(u32::try_from(at).ok()?, 1)?.first()
     }
@@ -169,6 +180,9 @@ fn places(
     mut lengths: Vec<u32>,
     counts: impl Fn(usize) -> bool,
 ) -> Result<Data, String> {
+    if ground.are_plainly_well(&starts, &lengths) {
+        return Ok(Data::Places { buffer: ground.buffer.clone(), starts, lengths });
+    }
     for (row, (start, length)) in starts.iter_mut().zip(&mut lengths).enumerate() {
         if let Err(what) = ground.judge(*start, *length) {
             if counts(row) {
