@@ -7,6 +7,7 @@ use clickmill_tasks::env::{CallError, Metric};
 use wasmtime::component::{ComponentExportIndex, Func, ResourceAny};
 
 use crate::{
+    beside::Beside,
     check,
     contract::{RawColumn, RawFailure, RawMetricInfo, RawValues, SentColumn, SentValues},
     error::Fault,
@@ -22,6 +23,9 @@ type SaveAnswer = (Result<RawValues, RawFailure>,);
 type EvaluateAnswer = (Result<Vec<RawColumn>, RawFailure>,);
 type Reset = (ResourceAny,);
 
+/// Rows of an update that take longer than handing them to another thread.
+const WORTH_A_THREAD: usize = 512;
+
 /// A metric that was found to be one.
 pub struct MetricPlugin {
     plugin: Arc<Plugin>,
@@ -34,6 +38,8 @@ pub struct MetricPlugin {
 }
 
 impl MetricPlugin {
+    /// Reads what the component says of its metric, and starts an instance once: what does not fit is found here and not amid records.
+    /// Faults: an export or a type is not the contract's, its parameters are refused, its description cannot be, it does not start.
     pub fn load(plugin: Arc<Plugin>) -> Result<(MetricPlugin, MetricInfo), Fault> {
         let [update, merge, save, evaluate, clear, reset] =
             ["update", "merge", "save", "evaluate", "clear", "reset"].map(|name| plugin.method(name));
@@ -47,15 +53,16 @@ impl MetricPlugin {
             clear: clear?,
             reset: reset?,
         };
-        let mut slots = metric.start(&[]).map_err(|error| Fault::Start(error.to_string()))?;
+        let mut slots = metric.start(&[], None).map_err(|error| Fault::Start(error.to_string()))?;
         slots.typecheck().map_err(Fault::Mismatch)?;
         Ok((metric, info))
     }
 
-    /// An instance without slots, which evaluates to these columns.
-    pub fn start(&self, outputs: &[Field]) -> Result<WasmMetric, CallError> {
+    /// An instance without slots, which evaluates to these columns; large updates run on other threads, where there are some.
+    pub fn start(&self, outputs: &[Field], beside: Option<Beside>) -> Result<WasmMetric, CallError> {
         let mut guest = Guest::start(&self.plugin)?;
         Ok(WasmMetric {
+            beside,
             update: guest.func(&self.update)?,
             merge: guest.func(&self.merge)?,
             save: guest.func(&self.save)?,
@@ -71,6 +78,7 @@ impl MetricPlugin {
 /// An instance of a metric.
 pub struct WasmMetric {
     guest: Guest,
+    beside: Option<Beside>,
     update: Func,
     merge: Func,
     save: Func,
@@ -92,13 +100,37 @@ impl WasmMetric {
     }
 }
 
+fn update(
+    guest: &mut Guest,
+    func: Func,
+    inputs: &[Column],
+    slots: &[u32],
+    patient: bool,
+) -> Result<(), CallError> {
+    let lowered = Lowered::new(inputs);
+    let params = (guest.handle()?, &*lowered.columns(), slots);
+    let (answer,) = guest.call::<Update, Nothing>(func, "update", patient, params)?;
+    guest.succeed("update", slots.len(), answer)
+}
+
 impl Metric for WasmMetric {
     async fn update(&mut self, inputs: &[Column], slots: &[u32], patient: bool) -> Result<(), CallError> {
-        let lowered = Lowered::new(inputs);
-        let handle = self.guest.handle()?;
-        let params = (handle, &*lowered.columns(), slots);
-        let (answer,) = self.guest.call::<Update, Nothing>(self.update, "update", patient, params)?;
-        self.guest.succeed("update", slots.len(), answer)
+        let Some(beside) = self.beside.as_ref().filter(|_| slots.len() >= WORTH_A_THREAD) else {
+            return update(&mut self.guest, self.update, inputs, slots, patient);
+        };
+        let (mut guest, func) = (self.guest.take(), self.update);
+        let (inputs, slots) = (inputs.to_vec(), slots.to_vec());
+        let updated = beside.run(move || {
+            let answer = update(&mut guest, func, &inputs, &slots, patient);
+            (guest, answer)
+        });
+        match updated.await {
+            Some((guest, answer)) => {
+                self.guest = guest;
+                answer
+            }
+            None => self.guest.handle().map(drop),
+        }
     }
 
     async fn merge(&mut self, slots: &[u32], states: &Values, version: u32) -> Result<(), CallError> {

@@ -6,8 +6,8 @@ use crate::{
     batch::RawBatch,
     context::Ended,
     env::Env,
+    failure::Failure,
     numbers::Ready,
-    slots::Failure,
     trial::Trials,
     work::{Piece, Work},
 };

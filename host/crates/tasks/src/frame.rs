@@ -32,6 +32,17 @@ impl Frame {
     }
 }
 
+/// Rows that are events, in their order, and what is known of each.
+#[derive(Clone, Copy)]
+pub(crate) struct Events<'a> {
+    pub frame: &'a Frame,
+    pub rows: &'a [u32],
+    pub times: &'a [i64],
+    pub origins: &'a [u64],
+    /// The number of the tuple of grouping codes.
+    pub tuples: &'a [u32],
+}
+
 /// Columns by number; one that is empty is all null.
 pub(crate) struct Codes<'a>(Vec<&'a [u32]>);
 

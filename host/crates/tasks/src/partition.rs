@@ -17,6 +17,7 @@ use self::{
 use crate::{
     context::{Bounds, Context, Ended},
     env::{Env, Plugins},
+    failure::Failure,
     fault::Fault,
     judge::{Judge, Standing},
     name::{PartitionId, TaskId},
@@ -25,7 +26,6 @@ use crate::{
     partition_state,
     progress::Progress,
     row::PartitionRow,
-    slots::Failure,
     weights::Weights,
     work::Work,
 };

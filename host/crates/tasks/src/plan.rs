@@ -19,28 +19,52 @@ pub struct RollupSpec {
     pub metrics: Vec<String>,
 }
 
+/// What plugins that read columns are, by the names of their tables in the settings.
+const ENRICHER: &str = "enricher";
+const OPERATOR: &str = "operator";
+const METRIC: &str = "metric";
+
+/// What does not fit together. `kind` of a plugin is the name of its table in the settings; `there` are the names that would
+/// have done.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum PlanError {
+    #[error("{kind} `{plugin}` needs the column `{column}`, which nothing before it makes")]
+    NoColumn { kind: &'static str, plugin: String, column: String, there: Vec<String> },
+    #[error("{kind} `{plugin}` wants the column `{column}` {wanted}, but it is `{}`", kind_name(*.is))]
+    NotText { kind: &'static str, plugin: String, column: String, wanted: &'static str, is: Kind },
     #[error(
-        "plugin `{plugin}` needs the column `{column}`, which nothing before it makes; there are: {there}"
+        "metric `{metric}` counts what operator `{operator}` derives, but there is no operator of that name"
     )]
-    NoColumn { plugin: String, column: String, there: String },
-    #[error("plugin `{plugin}` wants the column `{column}` {wanted}, but it is {kind:?}")]
-    NotText { plugin: String, column: String, wanted: &'static str, kind: Kind },
+    NoOperator { metric: String, operator: String, there: Vec<String> },
+    #[error("metric `{metric}` needs the column `{column}`, which operator `{operator}` does not derive")]
+    NotDerived { metric: String, operator: String, column: String, there: Vec<String> },
+    #[error("rollup `{rollup}` groups by `{column}`, which nothing makes")]
+    NoGroupColumn { rollup: String, column: String, there: Vec<String> },
     #[error(
-        "metric `{metric}` counts what operator `{operator}` derives, but there is no operator of that name; there are: {there}"
+        "rollup `{rollup}` groups by `{column}`, but only text can be grouped by, and it is `{}`",
+        kind_name(*.is)
     )]
-    NoOperator { metric: String, operator: String, there: String },
-    #[error("rollup `{rollup}` groups by `{column}`, which nothing makes; there are: {there}")]
-    NoGroupColumn { rollup: String, column: String, there: String },
-    #[error("rollup `{rollup}` groups by `{column}`, but only text can be grouped by, and it is {kind:?}")]
-    GroupNotText { rollup: String, column: String, kind: Kind },
-    #[error("rollup `{rollup}` has no metric `{metric}` to use; there are: {there}")]
-    NoMetric { rollup: String, metric: String, there: String },
+    GroupNotText { rollup: String, column: String, is: Kind },
+    #[error("rollup `{rollup}` has no metric `{metric}` to use")]
+    NoMetric { rollup: String, metric: String, there: Vec<String> },
     #[error("rollup `{rollup}`: the field `{field}` would come from both `{one}` and `{other}`")]
     FieldTwice { rollup: String, field: String, one: String, other: String },
     #[error("the parser makes no column `timestamp` that is an instant")]
     NoTimestamp,
+}
+
+/// A kind as the contract for plugins calls it.
+fn kind_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Instant => "instant",
+        Kind::Duration => "duration",
+        Kind::Integer => "integer",
+        Kind::Unsigned => "unsigned",
+        Kind::Real => "real",
+        Kind::Boolean => "boolean",
+        Kind::Text => "text",
+        Kind::Json => "json",
+    }
 }
 
 /// A column, by the order in which columns are made. One that replaces another of its name is a column of its own.
@@ -167,15 +191,16 @@ impl Builder {
         let mut replaced = Vec::new();
         let mut enrichers = Vec::new();
         for enricher in &plugins.enrichers {
-            let inputs = self.inputs(&enricher.name, &enricher.info.inputs);
+            let inputs = self.inputs(ENRICHER, &enricher.name, &enricher.info.inputs);
             for input in inputs.iter().filter_map(|input| input.column) {
                 self.intern(input);
                 if !self.columns[input].interned {
                     self.errors.push(PlanError::NotText {
+                        kind: ENRICHER,
                         plugin: enricher.name.clone(),
                         column: self.columns[input].field.name.clone(),
                         wanted: "as the input of an enricher, which must be text",
-                        kind: self.columns[input].field.kind,
+                        is: self.columns[input].field.kind,
                     });
                 }
             }
@@ -231,16 +256,17 @@ impl Builder {
         }
     }
 
-    fn there(&self) -> String {
-        list(self.current.keys())
+    fn there(&self) -> Vec<String> {
+        self.current.keys().cloned().collect()
     }
 
-    fn inputs(&mut self, plugin: &str, inputs: &[Input]) -> Vec<PlanInput> {
+    fn inputs(&mut self, kind: &'static str, plugin: &str, inputs: &[Input]) -> Vec<PlanInput> {
         let mut planned = Vec::new();
         for input in inputs {
             let column = self.current.get(&input.column).copied();
             if column.is_none() && input.required {
                 self.errors.push(PlanError::NoColumn {
+                    kind,
                     plugin: plugin.into(),
                     column: input.column.clone(),
                     there: self.there(),
@@ -250,10 +276,11 @@ impl Builder {
                 self.intern(id);
                 if !self.columns[id].interned {
                     self.errors.push(PlanError::NotText {
+                        kind,
                         plugin: plugin.into(),
                         column: input.column.clone(),
                         wanted: "coded or hashed",
-                        kind: self.columns[id].field.kind,
+                        is: self.columns[id].field.kind,
                     });
                 }
             }
@@ -269,6 +296,7 @@ impl Builder {
             for column in &operator.info.key {
                 let Some(&id) = self.current.get(column) else {
                     self.errors.push(PlanError::NoColumn {
+                        kind: OPERATOR,
                         plugin: operator.name.clone(),
                         column: column.clone(),
                         there: self.there(),
@@ -278,10 +306,11 @@ impl Builder {
                 self.intern(id);
                 if !self.columns[id].interned {
                     self.errors.push(PlanError::NotText {
+                        kind: OPERATOR,
                         plugin: operator.name.clone(),
                         column: column.clone(),
                         wanted: "as a key",
-                        kind: self.columns[id].field.kind,
+                        is: self.columns[id].field.kind,
                     });
                 }
                 key.push(id);
@@ -290,7 +319,7 @@ impl Builder {
                 name: operator.name.clone(),
                 digest: operator.digest.clone(),
                 key,
-                inputs: self.inputs(&operator.name, &operator.info.inputs),
+                inputs: self.inputs(OPERATOR, &operator.name, &operator.info.inputs),
                 reach: operator.info.reach.max(0),
                 state_version: operator.info.state_version,
             });
@@ -302,18 +331,23 @@ impl Builder {
         let mut metrics = Vec::new();
         for metric in &plugins.metrics {
             let (over, inputs) = match &metric.info.over {
-                Rows::Events => (Over::Events, self.inputs(&metric.name, &metric.info.inputs)),
+                Rows::Events => (Over::Events, self.inputs(METRIC, &metric.name, &metric.info.inputs)),
                 Rows::Derived(name) => {
                     match plugins.operators.iter().position(|operator| operator.name == *name) {
                         Some(number) => {
                             let outputs = &plugins.operators[number].info.outputs;
-                            (Over::Operator(number), self.derived(&metric.name, &metric.info.inputs, outputs))
+                            let inputs = self.derived(&metric.name, &metric.info.inputs, name, outputs);
+                            (Over::Operator(number), inputs)
                         }
                         None => {
                             self.errors.push(PlanError::NoOperator {
                                 metric: metric.name.clone(),
                                 operator: name.clone(),
-                                there: list(plugins.operators.iter().map(|operator| &operator.name)),
+                                there: plugins
+                                    .operators
+                                    .iter()
+                                    .map(|operator| operator.name.clone())
+                                    .collect(),
                             });
                             continue;
                         }
@@ -333,15 +367,22 @@ impl Builder {
     }
 
     /// Inputs of a metric over derived rows: numbers of the operator's outputs.
-    fn derived(&mut self, metric: &str, inputs: &[Input], outputs: &[Field]) -> Vec<PlanInput> {
+    fn derived(
+        &mut self,
+        metric: &str,
+        inputs: &[Input],
+        operator: &str,
+        outputs: &[Field],
+    ) -> Vec<PlanInput> {
         let mut planned = Vec::new();
         for input in inputs {
             let column = outputs.iter().position(|field| field.name == input.column);
             if column.is_none() && input.required {
-                self.errors.push(PlanError::NoColumn {
-                    plugin: metric.into(),
+                self.errors.push(PlanError::NotDerived {
+                    metric: metric.into(),
+                    operator: operator.into(),
                     column: input.column.clone(),
-                    there: list(outputs.iter().map(|field| &field.name)),
+                    there: outputs.iter().map(|field| field.name.clone()).collect(),
                 });
             }
             planned.push(PlanInput { column, shape: input.shape });
@@ -367,7 +408,7 @@ impl Builder {
                     self.errors.push(PlanError::GroupNotText {
                         rollup: spec.name.clone(),
                         column: column.clone(),
-                        kind: self.columns[id].field.kind,
+                        is: self.columns[id].field.kind,
                     });
                 }
                 let place = group.iter().position(|&known| known == id).unwrap_or_else(|| {
@@ -396,7 +437,7 @@ impl Builder {
                 self.errors.push(PlanError::NoMetric {
                     rollup: spec.name.clone(),
                     metric: name.clone(),
-                    there: list(metrics.iter().map(|metric| &metric.name)),
+                    there: metrics.iter().map(|metric| metric.name.clone()).collect(),
                 });
                 continue;
             };
@@ -454,11 +495,6 @@ fn chains(windows: &[(String, i64)]) -> Vec<Vec<usize>> {
         }
     }
     chains
-}
-
-fn list<'a>(names: impl IntoIterator<Item = &'a String>) -> String {
-    let names: Vec<&str> = names.into_iter().map(String::as_str).collect();
-    if names.is_empty() { "none".into() } else { names.join(", ") }
 }
 
 #[cfg(test)]

@@ -2,56 +2,22 @@
 
 use std::collections::BTreeSet;
 
-use clickmill_columns::{Column, Tuple, Values, window_start};
+use clickmill_columns::{Column, Tuple, Values};
+use futures_util::future::{join, join_all};
 
 use crate::{
     blocks::KeySlots,
     context::{Context, Ended, blameless},
-    env::{CallError, Derived, Env, Extent, Metric as _, Operator as _, Plugins},
-    frame::{Frame, NULL, reshape},
-    groups::Groups,
+    env::{Derived, Env, Extent, Operator as _, Plugins},
+    failure::Failure,
+    frame::{Events, Frame, NULL},
+    fresh::Fresh,
     horizon::Horizon,
     keys::Keys,
     numbers::{Numbers, Ready},
-    origins::Origins,
-    plan::{Over, Plan, PlanOperator},
+    plan::{Plan, PlanOperator},
     tuples::CodeTuples,
 };
-
-/// Why rows could not be worked on. The slots are void.
-pub(crate) enum Failure {
-    /// A plugin (by name and digest) cannot take this row of the batch.
-    Row {
-        row: u32,
-        plugin: (String, String),
-        message: String,
-    },
-    /// A plugin failed in a call with these rows.
-    Call {
-        plugin: (String, String),
-        message: String,
-        timed_out: bool,
-    },
-    Ended(Ended),
-}
-
-impl Failure {
-    /// What the task ends with where no record is to blame, and `why` none is.
-    pub fn blameless(self, why: &str) -> Ended {
-        match self {
-            Failure::Ended(ended) => ended,
-            Failure::Row { plugin, message, .. } | Failure::Call { plugin, message, .. } => {
-                Ended::Plugin(format!("plugin `{}`: {message}; {why}", plugin.0))
-            }
-        }
-    }
-}
-
-impl From<Ended> for Failure {
-    fn from(ended: Ended) -> Failure {
-        Failure::Ended(ended)
-    }
-}
 
 /// The slots of an operator and what they stand for.
 pub(crate) struct KeyWork<E: Env> {
@@ -75,21 +41,60 @@ impl<E: Env> KeyWork<E> {
         rows.iter().copied().filter(|row| is_new(row)).collect()
     }
 
+    /// What the operator derives of events; those without a key it does not see.
+    async fn operate(
+        &mut self,
+        operator: &PlanOperator,
+        numbers: &mut Numbers<E>,
+        events: Events<'_>,
+        horizon: i64,
+        patient: bool,
+    ) -> Result<Derived, Failure> {
+        let Events { frame, rows, times, origins, .. } = events;
+        let (mut places, mut slots) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
+        let codes = frame.codes(operator.key.iter().copied().map(Some));
+        let mut tuple = vec![NULL; codes.width()];
+        for (place, &row) in rows.iter().enumerate() {
+            codes.read(row, &mut tuple);
+            if tuple.contains(&NULL) {
+                continue;
+            }
+            let slot = self.slots.number(&tuple);
+            if *slot == NULL {
+                let text = operator.key.iter().zip(&tuple);
+                let key = Tuple::new(text.map(|(&id, &code)| numbers.dictionaries.text(id, code)));
+                *slot = self.keys.slot(key.bytes());
+            }
+            let slot = *slot;
+            self.keys.touch(slot, times[place]);
+            places.push(place as u32);
+            slots.push(slot);
+        }
+        let rows_of_keys: Vec<u32> = places.iter().map(|&place| rows[place as usize]).collect();
+        let inputs: Vec<Column> = operator
+            .inputs
+            .iter()
+            .map(|input| numbers.dictionaries.input(frame, input, &rows_of_keys))
+            .collect();
+        let whole = places.len() == rows.len();
+        let (picked_times, picked_origins);
+        let (times, origins) = if whole {
+            (times, origins)
+        } else {
+            picked_times = places.iter().map(|&place| times[place as usize]).collect::<Vec<_>>();
+            picked_origins = places.iter().map(|&place| origins[place as usize]).collect::<Vec<_>>();
+            (&picked_times[..], &picked_origins[..])
+        };
+        let answer = self.instance.process(times, origins, &inputs, &slots, horizon, patient).await;
+        answer.map_err(|error| Failure::of(&operator.name, &operator.digest, error, &rows_of_keys))
+    }
+
     /// The slots are free and may become those of other keys.
     pub fn forget_slots(&mut self, slots: &[u32]) {
         let mut gone = vec![false; slots.iter().max().map_or(0, |&last| last as usize + 1)];
         slots.iter().for_each(|&slot| gone[slot as usize] = true);
         self.slots.forget(|slot| gone.get(slot as usize).is_some_and(|&gone| gone));
     }
-}
-
-/// Fresh slots of one rollup, for the smallest window of a chain.
-pub(crate) struct Fresh<E: Env> {
-    pub rollup: usize,
-    pub chain: usize,
-    size: i64,
-    pub groups: Groups,
-    pub metrics: Vec<(usize, <E::Plugins as Plugins>::Metric)>,
 }
 
 pub(crate) struct Slots<E: Env> {
@@ -114,14 +119,7 @@ impl<E: Env> Slots<E> {
         let mut fresh = Vec::new();
         for (number, rollup) in plan.rollups.iter().enumerate() {
             for (chain, windows) in rollup.chains.iter().enumerate() {
-                let mut metrics = Vec::new();
-                for &metric in &rollup.metrics {
-                    let made = plugins.metric(metric);
-                    metrics
-                        .push((metric, made.map_err(|error| blameless(&plan.metrics[metric].name, error))?));
-                }
-                let size = rollup.windows[windows[0]].1;
-                fresh.push(Fresh { rollup: number, chain, size, groups: Groups::default(), metrics });
+                fresh.push(Fresh::new(context, number, chain, rollup.windows[windows[0]].1)?);
             }
         }
         Ok(Slots { operators, fresh, horizon })
@@ -139,133 +137,25 @@ impl<E: Env> Slots<E> {
         let Ready { frame, times, .. } = batch;
         let (origins, tuples) = numbers.origins(plan, frame, rows, times)?;
         let times: Vec<i64> = rows.iter().map(|&row| times[row as usize]).collect();
-        let mut derived = Vec::new();
-        for number in 0..self.operators.len() {
-            derived.push(self.operate(plan, numbers, number, frame, rows, &times, &origins, patient).await?);
+        let Slots { operators, fresh, horizon } = self;
+        // What counts events needs nothing of the operators: it is begun before them, and may run beside them.
+        let events = Events { frame, rows, times: &times, origins: &origins, tuples: &tuples };
+        let mut counting = Vec::new();
+        for fresh in fresh.iter_mut() {
+            counting.append(&mut fresh.count(plan, numbers, events, patient));
         }
-        for number in 0..self.fresh.len() {
-            self.count(plan, numbers, number, frame, rows, &times, &tuples, &derived, patient).await?;
-        }
-        Ok(())
-    }
-
-    #[allow(clippy::too_many_arguments)]
-    async fn operate(
-        &mut self,
-        plan: &Plan,
-        numbers: &mut Numbers<E>,
-        number: usize,
-        frame: &Frame,
-        rows: &[u32],
-        times: &[i64],
-        origins: &[u64],
-        patient: bool,
-    ) -> Result<Derived, Failure> {
-        let operator = &plan.operators[number];
-        let work = &mut self.operators[number];
-        let (mut places, mut slots) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
-        let codes = frame.codes(operator.key.iter().copied().map(Some));
-        let mut tuple = vec![NULL; codes.width()];
-        for (place, &row) in rows.iter().enumerate() {
-            codes.read(row, &mut tuple);
-            if tuple.contains(&NULL) {
-                continue;
+        let operating = async {
+            let mut derived = Vec::new();
+            for (operator, work) in plan.operators.iter().zip(operators) {
+                derived.push(work.operate(operator, numbers, events, horizon.get(), patient).await?);
             }
-            let slot = work.slots.number(&tuple);
-            if *slot == NULL {
-                let text = operator.key.iter().zip(&tuple);
-                let key = Tuple::new(text.map(|(&id, &code)| numbers.dictionaries.text(id, code)));
-                *slot = work.keys.slot(key.bytes());
-            }
-            let slot = *slot;
-            work.keys.touch(slot, times[place]);
-            places.push(place as u32);
-            slots.push(slot);
-        }
-        let rows_of_keys: Vec<u32> = places.iter().map(|&place| rows[place as usize]).collect();
-        let inputs: Vec<Column> = operator
-            .inputs
-            .iter()
-            .map(|input| numbers.dictionaries.input(frame, input, &rows_of_keys))
-            .collect();
-        let whole = places.len() == rows.len();
-        let (picked_times, picked_origins);
-        let (times, origins) = if whole {
-            (times, origins)
-        } else {
-            picked_times = places.iter().map(|&place| times[place as usize]).collect::<Vec<_>>();
-            picked_origins = places.iter().map(|&place| origins[place as usize]).collect::<Vec<_>>();
-            (&picked_times[..], &picked_origins[..])
+            Ok::<_, Failure>(derived)
         };
-        let horizon = self.horizon.get();
-        let answer = work.instance.process(times, origins, &inputs, &slots, horizon, patient).await;
-        answer.map_err(|error| failure(&operator.name, &operator.digest, error, &rows_of_keys))
-    }
-
-    #[allow(clippy::too_many_arguments)]
-    async fn count(
-        &mut self,
-        plan: &Plan,
-        numbers: &mut Numbers<E>,
-        number: usize,
-        frame: &Frame,
-        rows: &[u32],
-        times: &[i64],
-        tuples: &[u32],
-        derived: &[Derived],
-        patient: bool,
-    ) -> Result<(), Failure> {
-        let fresh = &mut self.fresh[number];
-        let (rollup, rollups) = (fresh.rollup, plan.rollups.len());
-        let mut slots = Vec::with_capacity(rows.len());
-        for (&time, &number) in times.iter().zip(tuples) {
-            let part = numbers.parts[number as usize * rollups + rollup];
-            slots.push(fresh.groups.slot(window_start(time, fresh.size), part).0);
-        }
-        let mut derived_slots: Vec<Option<Vec<u32>>> = vec![None; derived.len()];
-        for place in 0..fresh.metrics.len() {
-            let metric = &plan.metrics[fresh.metrics[place].0];
-            let answer = match metric.over {
-                Over::Events => {
-                    let inputs: Vec<Column> = metric
-                        .inputs
-                        .iter()
-                        .map(|input| numbers.dictionaries.input(frame, input, rows))
-                        .collect();
-                    fresh.metrics[place].1.update(&inputs, &slots, patient).await
-                }
-                Over::Operator(operator) => {
-                    let rows = &derived[operator];
-                    if derived_slots[operator].is_none() {
-                        let operator = &plan.operators[operator];
-                        let slots = resolve(&mut numbers.origins, plan, fresh, rows);
-                        let failed = |message| Failure::Call {
-                            plugin: (operator.name.clone(), operator.digest.clone()),
-                            message,
-                            timed_out: false,
-                        };
-                        derived_slots[metric_operator(metric.over)] = Some(slots.map_err(failed)?);
-                    }
-                    let slots = derived_slots[operator].as_deref().unwrap_or_default();
-                    let inputs: Vec<Column> = metric
-                        .inputs
-                        .iter()
-                        .map(|input| match input.column {
-                            Some(output) => reshape(&rows.columns[output], input.shape),
-                            None => numbers.dictionaries.nulls(slots.len()),
-                        })
-                        .collect();
-                    let answer = fresh.metrics[place].1.update(&inputs, slots, patient).await;
-                    // Which record a derived row came from is not known here.
-                    answer.map_err(|error| match error {
-                        CallError::Row(row, message) => {
-                            CallError::Call(format!("derived row {row}: {message}"))
-                        }
-                        other => other,
-                    })
-                }
-            };
-            answer.map_err(|error| failure(&metric.name, &metric.digest, error, rows))?;
+        let (counted, derived) = join(join_all(counting), operating).await;
+        let derived = derived?;
+        counted.into_iter().collect::<Result<(), Failure>>()?;
+        for fresh in fresh {
+            fresh.count_derived(plan, numbers, rows, &derived, patient).await?;
         }
         Ok(())
     }
@@ -298,45 +188,5 @@ impl<E: Env> Slots<E> {
         for operator in &mut self.operators {
             operator.slots.clear();
         }
-    }
-}
-
-fn metric_operator(over: Over) -> usize {
-    match over {
-        Over::Operator(operator) => operator,
-        Over::Events => 0,
-    }
-}
-
-/// The fresh slot of each derived row: of the group in which its event was.
-fn resolve<E: Env>(
-    origins: &mut Origins,
-    plan: &Plan,
-    fresh: &mut Fresh<E>,
-    rows: &Derived,
-) -> Result<Vec<u32>, String> {
-    let mut slots = Vec::with_capacity(rows.times.len());
-    for (&time, &origin) in rows.times.iter().zip(&rows.origins) {
-        let part = origins
-            .part(origin, fresh.rollup, &plan.rollups)
-            .ok_or_else(|| format!("a derived row names the origin {origin}, which no event has"))?
-            .map_err(|error| error.to_string())?;
-        slots.push(fresh.groups.slot(window_start(time, fresh.size), part).0);
-    }
-    Ok(slots)
-}
-
-fn failure(name: &str, digest: &str, error: CallError, rows: &[u32]) -> Failure {
-    if rows.is_empty() {
-        return blameless(name, error).into();
-    }
-    let plugin = (name.to_owned(), digest.to_owned());
-    match error {
-        CallError::Row(row, message) => match rows.get(row as usize) {
-            Some(&row) => Failure::Row { row, plugin, message },
-            None => Failure::Call { plugin, message, timed_out: false },
-        },
-        CallError::TimedOut(message) => Failure::Call { plugin, message, timed_out: true },
-        CallError::Call(message) => Failure::Call { plugin, message, timed_out: false },
     }
 }

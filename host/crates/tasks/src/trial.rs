@@ -10,9 +10,10 @@ use crate::{
     blocks::KeySlots,
     context::{Ended, blameless},
     env::{Env, Extent, Operator as _},
+    failure::Failure,
     horizon::Horizon,
     numbers::Ready,
-    slots::{Failure, Slots},
+    slots::Slots,
     work::{Piece, Work},
 };
 

@@ -8,13 +8,14 @@ use crate::{
     careful::{self, Care},
     context::{Context, Ended},
     env::Env,
+    failure::Failure,
     horizon::Horizon,
     judge::Judge,
     name::TaskId,
     numbers::{Numbers, Ready},
     parse::ParsedBatch,
     row::PartitionRow,
-    slots::{Failure, Slots},
+    slots::Slots,
 };
 
 /// Rows `from..to` of a batch, which plugins with state are given at once.
