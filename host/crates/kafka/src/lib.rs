@@ -13,6 +13,7 @@ mod member;
 mod offsets;
 mod produce;
 mod reader;
+mod shared;
 mod source;
 
 pub use member::{Change, Revoked};

@@ -24,7 +24,7 @@ use crate::{
     client::{Logged, trouble},
     member::Member,
     offsets::{PATIENCE, Partition, bounds},
-    source::Shared,
+    shared::Shared,
 };
 
 /// How long nothing must have come after the end before the broker is asked whether a hole lies there.

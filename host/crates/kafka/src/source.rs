@@ -1,8 +1,7 @@
 //! The source, and what the host asks of the topic beside reading it.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
-    sync::{Arc, Condvar, Mutex, PoisonError, Weak},
+    sync::{Arc, Weak},
     thread,
     time::Duration,
 };
@@ -19,8 +18,9 @@ use rdkafka::consumer::BaseConsumer;
 use crate::{
     client::{Logged, consumer, trouble},
     member::{Change, Member},
-    offsets::{PATIENCE, Partition, bounds, partitions},
+    offsets::{Partition, bounds, partitions},
     reader::KafkaReader,
+    shared::Shared,
 };
 
 const POLL: Duration = Duration::from_millis(100);
@@ -31,15 +31,6 @@ pub struct KafkaSource {
     member: Option<Arc<Member>>,
 }
 
-/// What readers share.
-pub(crate) struct Shared {
-    pub(crate) settings: Kafka,
-    pub(crate) client: Arc<BaseConsumer<Logged>>,
-    /// Partitions that a reader holds, and the offset up to which it has given all records, once it has begun.
-    held: Mutex<HashMap<i32, Option<i64>>>,
-    released: Condvar,
-}
-
 impl KafkaSource {
     /// Makes the reading client; it connects by itself and goes on trying. Fails where an option is wrong.
     pub fn new(settings: &Kafka) -> Result<KafkaSource, Trouble> {
@@ -48,8 +39,7 @@ impl KafkaSource {
             .map_err(|error| trouble(settings, "making a client", &error))?;
         let client = Arc::new(client);
         serve(Arc::downgrade(&client))?;
-        let (settings, held) = (settings.clone(), Mutex::default());
-        let shared = Arc::new(Shared { settings, client, held, released: Condvar::new() });
+        let shared = Arc::new(Shared::new(settings.clone(), client));
         Ok(KafkaSource { shared, member: None })
     }
 
@@ -71,12 +61,8 @@ impl KafkaSource {
     pub async fn lag(&self) -> Result<u64, Trouble> {
         let shared = self.shared.clone();
         apart("kafka-lag", move || {
-            let reached: Vec<(i32, i64)> = {
-                let held = shared.held.lock().unwrap_or_else(PoisonError::into_inner);
-                held.iter().filter_map(|(partition, next)| Some((*partition, (*next)?))).collect()
-            };
             let mut lag = 0;
-            for (partition, next) in reached {
+            for (partition, next) in shared.positions() {
                 let there = bounds(&shared.client, &shared.settings, partition)?;
                 lag += u64::try_from(there.end - next).unwrap_or(0);
             }
@@ -102,35 +88,6 @@ impl Source for KafkaSource {
 
     async fn open(&self, partition: PartitionId, position: &Position) -> Result<KafkaReader, Trouble> {
         KafkaReader::open(self.shared.clone(), self.member.clone(), partition, position).await
-    }
-}
-
-impl Shared {
-    /// Waits until no other reader holds the partition: one that was dropped lets go of it in a moment.
-    pub(crate) fn hold(&self, partition: i32) -> Result<(), Trouble> {
-        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let taken = |held: &mut HashMap<i32, _>| held.contains_key(&partition);
-        let waited = self.released.wait_timeout_while(held, PATIENCE, taken);
-        let (mut held, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        match held.entry(partition) {
-            Entry::Vacant(free) => {
-                free.insert(None);
-                Ok(())
-            }
-            Entry::Occupied(_) => Err(Trouble::Passing(format!(
-                "Kafka: partition {partition} is still being read by this process"
-            ))),
-        }
-    }
-
-    /// The reader of a partition has given all records before this offset.
-    pub(crate) fn reached(&self, partition: i32, next: i64) {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, Some(next));
-    }
-
-    pub(crate) fn release(&self, partition: i32) {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).remove(&partition);
-        self.released.notify_all();
     }
 }
 

@@ -20,6 +20,7 @@ mod metric;
 mod operator;
 mod parser;
 mod plugins;
+mod random;
 mod state;
 mod wasi;
 mod world;

@@ -10,7 +10,7 @@ use wasmtime::{
 use crate::{
     limits::Limiter,
     log::{Level, Log},
-    wasi::Random,
+    random::Random,
 };
 
 /// Files granted to a plugin, by the name under which it asks for them. Read when the plugin is loaded, so that they are the

@@ -7,26 +7,45 @@ use crate::{
     context::Ended,
     env::Env,
     failure::Failure,
+    judge::Judge,
+    name::TaskId,
     numbers::Ready,
+    parse::ParsedBatch,
     trial::Trials,
-    work::{Piece, Work},
+    work::{Piece, Work, Worked},
 };
 
+/// Works on a batch in which a plugin fails, or did: the records that make it fail become dead letters. Everything before the
+/// batch is committed. Says whether a plugin failed.
+pub(crate) async fn advance<E: Env>(
+    work: &mut Work<E>,
+    batch: &mut ParsedBatch,
+    judge: Judge,
+) -> Result<(Worked, bool), Ended> {
+    let mut ready = work.numbers.enrich(&work.context, batch, judge).await?;
+    // Trials are lent what is in memory.
+    let alive = ready.judge.alive();
+    work.thaw(TaskId::Partition(ready.judge.id), &ready.frame, &alive).await?;
+    let Care { pieces, failed } = examine(work, &batch.raw, &mut ready).await?;
+    match work.finish(batch, ready, &pieces).await {
+        Ok(worked) => Ok((worked, failed)),
+        Err(failure) => Err(failure.blameless(
+            "it fails on these records with all the state that it has gathered; no record alone is to blame",
+        )),
+    }
+}
+
 /// What was found out about a batch.
-pub(crate) struct Care {
+struct Care {
     /// They passed their trials, and make up the batch.
-    pub pieces: Vec<Piece>,
+    pieces: Vec<Piece>,
     /// Whether a plugin failed in some trial.
-    pub failed: bool,
+    failed: bool,
 }
 
 /// Tries a batch, and halves of what fails, until every row has passed or its judge has called it a dead letter. Nothing but
 /// numbers changes in `work`.
-pub(crate) async fn examine<E: Env>(
-    work: &mut Work<E>,
-    raw: &RawBatch,
-    batch: &mut Ready,
-) -> Result<Care, Ended> {
+async fn examine<E: Env>(work: &mut Work<E>, raw: &RawBatch, batch: &mut Ready) -> Result<Care, Ended> {
     let mut trials = Trials::new(work, raw);
     let mut care = Care { pieces: Vec::new(), failed: false };
     let mut left = vec![Piece { from: 0, to: raw.offsets.len(), patient: false }];

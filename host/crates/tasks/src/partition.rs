@@ -15,6 +15,7 @@ use self::{
     landing::{Landing, beside},
 };
 use crate::{
+    careful,
     context::{Bounds, Context, Ended},
     env::{Env, Plugins},
     failure::Failure,
@@ -208,7 +209,7 @@ where
                     self.commit_if_any().await?;
                 }
                 let judge = self.judge();
-                let (worked, failed) = self.work.advance_carefully(&mut batch, judge).await?;
+                let (worked, failed) = careful::advance(&mut self.work, &mut batch, judge).await?;
                 let from = last + 1;
                 self.suspects = (failed || from < to).then_some(Suspects { from, to });
                 worked

@@ -5,7 +5,6 @@ use std::rc::Rc;
 
 use crate::{
     batch::EventBatch,
-    careful::{self, Care},
     context::{Context, Ended},
     env::Env,
     failure::Failure,
@@ -58,28 +57,8 @@ impl<E: Env> Work<E> {
         self.finish(batch, ready, &[whole]).await
     }
 
-    /// Works on a batch in which a plugin fails, or did: the records that make it fail become dead letters. Everything before the
-    /// batch is committed. Says whether a plugin failed.
-    pub async fn advance_carefully(
-        &mut self,
-        batch: &mut ParsedBatch,
-        judge: Judge,
-    ) -> Result<(Worked, bool), Ended> {
-        let mut ready = self.numbers.enrich(&self.context, batch, judge).await?;
-        // Trials are lent what is in memory.
-        let alive = ready.judge.alive();
-        self.thaw(TaskId::Partition(ready.judge.id), &ready.frame, &alive).await?;
-        let Care { pieces, failed } = careful::examine(self, &batch.raw, &mut ready).await?;
-        match self.finish(batch, ready, &pieces).await {
-            Ok(worked) => Ok((worked, failed)),
-            Err(failure) => Err(failure.blameless(
-                "it fails on these records with all the state that it has gathered; no record alone is to blame",
-            )),
-        }
-    }
-
     /// The part that has state, piece by piece; they make up the batch.
-    async fn finish(
+    pub async fn finish(
         &mut self,
         batch: &mut ParsedBatch,
         mut ready: Ready,
