@@ -5,13 +5,16 @@ pub fn window_start(instant: i64, size: i64) -> i64 {
     instant.saturating_sub(instant.rem_euclid(size))
 }
 
-/// RFC 3339 in UTC: with three decimals where `millis`, else with none. Instants lie in the years 0000 to 9999; what lies
-/// outside is shown by a year of more digits.
+/// RFC 3339 in UTC: with three decimals where `millis`, else with none. Instants lie in the years 0000 to 9999, but a window may
+/// begin before them or end after them: then the year has a sign and four digits, or five digits.
 pub fn format_instant(instant: i64, millis: bool) -> String {
     let (days, within) = (instant.div_euclid(86_400_000), instant.rem_euclid(86_400_000));
     let (year, month, day) = civil(days);
     let (hour, minute, second) = (within / 3_600_000, within / 60_000 % 60, within / 1000 % 60);
-    let date = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}");
+    // The width of a number counts its sign.
+    let sign = if year < 0 { "-" } else { "" };
+    let year = year.unsigned_abs();
+    let date = format!("{sign}{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}");
     if millis { format!("{date}.{:03}Z", within % 1000) } else { format!("{date}Z") }
 }
 
@@ -48,5 +51,14 @@ mod tests {
         assert_eq!(format_instant(-62_167_219_200_000, true), "0000-01-01T00:00:00.000Z");
         assert_eq!(format_instant(253_402_300_799_999, true), "9999-12-31T23:59:59.999Z");
         assert_eq!(format_instant(951_782_400_000, false), "2000-02-29T00:00:00Z");
+    }
+
+    #[test]
+    fn windows_at_the_ends_of_time_have_readable_starts_and_ends() {
+        let week = 7 * 86_400_000;
+        let first = window_start(-62_167_219_200_000, week);
+        assert_eq!(format_instant(first, false), "-0001-12-30T00:00:00Z");
+        assert_eq!(format_instant(-62_167_219_200_001, true), "-0001-12-31T23:59:59.999Z");
+        assert_eq!(format_instant(253_402_300_800_000, false), "10000-01-01T00:00:00Z");
     }
 }

@@ -1,7 +1,5 @@
 //! A document as JSON, in the order of the contract.
 
-use std::io::Write;
-
 use clickmill_columns::{Column, Data, Kind, document_id, format_instant};
 use clickmill_tasks::batch::DocumentBatch;
 use serde::de::IgnoredAny;
@@ -11,12 +9,10 @@ pub(crate) fn push_item(lines: &mut Vec<u8>, batch: &DocumentBatch, row: usize) 
     let start = format_instant(batch.starts[row], false);
     let group = batch.by.iter().map(|(_, column)| column.text(row));
     let id = document_id(&batch.rollup, &batch.window, &start, group);
-    // Writing into a vector does not fail.
-    let _ = writeln!(
-        lines,
-        r#"{{"index":{{"_id":"{id}","version":{},"version_type":"external"}}}}"#,
-        batch.version
-    );
+    let action =
+        format!(r#"{{"index":{{"_id":"{id}","version":{},"version_type":"external"}}}}"#, batch.version);
+    lines.extend_from_slice(action.as_bytes());
+    lines.push(b'\n');
     let end = format_instant(batch.starts[row].saturating_add(batch.window_millis), false);
     lines.push(b'{');
     push_name(lines, "@timestamp");
@@ -48,21 +44,20 @@ fn push_value(lines: &mut Vec<u8>, kind: Kind, column: &Column, row: usize) {
     if !column.valid.get(row) {
         return lines.extend_from_slice(b"null");
     }
-    let written = match &column.data {
+    match &column.data {
         Data::Integers(values) if kind == Kind::Instant => {
-            return push_text(lines, format_instant(values[row], true).as_bytes());
+            push_text(lines, format_instant(values[row], true).as_bytes());
         }
-        Data::Integers(values) => write!(lines, "{}", values[row]),
-        Data::Unsigned(values) => write!(lines, "{}", values[row]),
-        Data::Booleans(values) => write!(lines, "{}", values[row]),
+        Data::Integers(values) => push_json(lines, &values[row]),
+        Data::Unsigned(values) => push_json(lines, &values[row]),
+        Data::Booleans(values) => push_json(lines, &values[row]),
         // JSON has no infinity and no NaN; they become null.
-        Data::Reals(values) => return push_json(lines, &values[row]),
+        Data::Reals(values) => push_json(lines, &values[row]),
         Data::Text(_) | Data::Places { .. } | Data::Coded { .. } => {
             let text = column.text(row).unwrap_or_default();
-            return if kind == Kind::Json { push_raw(lines, text) } else { push_text(lines, text) };
+            if kind == Kind::Json { push_raw(lines, text) } else { push_text(lines, text) }
         }
-    };
-    debug_assert!(written.is_ok());
+    }
 }
 
 fn push_text(lines: &mut Vec<u8>, text: &[u8]) {

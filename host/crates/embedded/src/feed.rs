@@ -53,12 +53,15 @@ pub struct Feed(Arc<Shared>);
 /// The thread's end. Dropping it without [`Feeder::end`] is told to the task.
 pub struct Feeder(Arc<Shared>);
 
+/// Both ends of a new queue, for the thread and for the task.
 pub fn feed() -> (Feeder, Feed) {
     let shared = Arc::new(Shared::default());
     (Feeder(shared.clone()), Feed(shared))
 }
 
 impl Feed {
+    /// The next batch; nothing, once none has come for the time of `wait`; or how it ended, after all that was pushed before. What
+    /// waits is woken by the thread, in [`Feeder::tick`] and [`Feeder::rest`]: so it may take longer while the thread is at work.
     pub async fn next(&mut self, wait: Duration) -> Result<Fetched, Trouble> {
         let deadline = Instant::now() + wait;
         poll_fn(|context| {
@@ -95,9 +98,12 @@ impl Feeder {
         while state.queue.len() >= AHEAD && !state.closed {
             state = self.0.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+        if state.closed {
+            return false;
+        }
         state.queue.push_back(batch);
         state.wake();
-        !state.closed
+        true
     }
 
     /// Lets whoever has waited long enough know that there is nothing. False: nobody takes batches any more.
@@ -127,6 +133,7 @@ impl Feeder {
         }
     }
 
+    /// Says how it ended: with the end of input, or with what made reading impossible. The task hears of it after the last batch.
     pub fn end(self, end: Result<(), Trouble>) {
         self.0.lock().end = Some(end);
     }

@@ -48,6 +48,23 @@ impl Committed {
     }
 }
 
+/// Offsets of a partition that were given already: a file that replaces others holds their events too, and its range of offsets
+/// may enclose files that are not among them. A bit an offset, for there may be very many.
+#[derive(Default)]
+struct Given(HashMap<i64, [u64; 64]>);
+
+impl Given {
+    /// Whether the offset is new.
+    fn insert(&mut self, offset: i64) -> bool {
+        let place = offset.rem_euclid(4096);
+        let word = &mut self.0.entry(offset.div_euclid(4096)).or_insert([0; 64])[(place / 64) as usize];
+        let bit = 1 << (place % 64);
+        let new = *word & bit == 0;
+        *word |= bit;
+        new
+    }
+}
+
 impl StoreReader {
     /// Final troubles: there is no store, it is none, or it is of a newer version.
     pub fn open(path: &Path) -> Result<StoreReader, Trouble> {
@@ -128,20 +145,14 @@ impl StoreReader {
         for (partition, committed) in committed {
             let mut files: Vec<EventFile> =
                 files.iter().filter(|f| f.partition == partition).cloned().collect();
-            // What was given already, by fence and offsets: files that replace others hold it too.
-            let mut given: Vec<(u64, i64, i64)> = Vec::new();
+            let (mut given, mut done) = (Given::default(), HashSet::new());
             while !files.is_empty() {
                 let file = files.remove(0);
-                let fresh = |offset: i64| {
-                    let held = |(fence, first, last): &(u64, i64, i64)| {
-                        *fence == file.fence && (*first..=*last).contains(&offset)
-                    };
-                    committed.holds(file.fence, offset) && !given.iter().any(held)
-                };
-                match self.events_of(&file, &fresh, &mut each) {
+                let mut fresh = |offset| committed.holds(file.fence, offset) && given.insert(offset);
+                match self.events_of(&file, &mut fresh, &mut each) {
                     Ok(ControlFlow::Break(())) => return Ok(()),
-                    Ok(ControlFlow::Continue(())) => given.push((file.fence, file.first, file.last)),
-                    Err(error) if error.missing() => files = self.event_files(partition, &given, &file)?,
+                    Ok(ControlFlow::Continue(())) => drop(done.insert(file.name)),
+                    Err(error) if error.missing() => files = self.event_files(partition, &done, &file)?,
                     Err(error) => return Err(table_trouble(error)),
                 }
             }
@@ -153,7 +164,7 @@ impl StoreReader {
     fn event_files(
         &self,
         partition: PartitionId,
-        given: &[(u64, i64, i64)],
+        done: &HashSet<String>,
         missing: &EventFile,
     ) -> Result<Vec<EventFile>, Trouble> {
         let mut files = database::event_files(&self.connection).map_err(|error| self.sqlite(error))?;
@@ -161,15 +172,14 @@ impl StoreReader {
             let path = self.folder.table(Table::Events).join(&missing.name);
             return Err(Trouble::Final(format!("{} is missing, though the store lists it", path.display())));
         }
-        let known = |file: &EventFile| given.contains(&(file.fence, file.first, file.last));
-        files.retain(|file| file.partition == partition && !known(file));
+        files.retain(|file| file.partition == partition && !done.contains(&file.name));
         Ok(files)
     }
 
     fn events_of(
         &self,
         file: &EventFile,
-        wanted: &dyn Fn(i64) -> bool,
+        wanted: &mut dyn FnMut(i64) -> bool,
         each: &mut dyn FnMut(StoredEvent) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, TableError> {
         let scan = open_listed(&self.folder, Table::Events, &file.name, &|_| true)?;

@@ -3,7 +3,14 @@
 // The helpers below are tests too.
 #![allow(clippy::unwrap_used)]
 
-use std::{fs, ops::ControlFlow, path::Path, rc::Rc, sync::Arc};
+use std::{
+    fs,
+    ops::ControlFlow,
+    path::Path,
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use clickmill_columns::{Buffer, Column, Data, Family, Field, Kind, Validity, Values};
 use clickmill_embedded::{EmbeddedIndex, EmbeddedStore, StoreReader};
@@ -164,6 +171,30 @@ fn parquet_files(path: &Path) -> usize {
     names.filter(|path| path.extension().is_some_and(|ending| ending == "parquet")).count()
 }
 
+/// Rows of the files of events that the store lists, which others read too.
+fn rows_in_files(path: &Path) -> i64 {
+    let connection = rusqlite::Connection::open(path.join("store.sqlite")).unwrap();
+    connection.query_row("select coalesce(sum(rows), 0) from event_files", [], |row| row.get(0)).unwrap()
+}
+
+/// Texts that hardly shrink when they are compressed.
+fn noise(texts: i64, length: usize) -> Vec<Vec<u8>> {
+    let mut state = 1u64;
+    let mut draw = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        b'!' + (state >> 32) as u8 % 90
+    };
+    (0..texts).map(|_| (0..length).map(|_| draw()).collect()).collect()
+}
+
+/// Listed files of events that have so many rows.
+fn files_with(path: &Path, rows: i64) -> i64 {
+    let connection = rusqlite::Connection::open(path.join("store.sqlite")).unwrap();
+    connection.query_row("select count(*) from event_files where rows = ?", [rows], |row| row.get(0)).unwrap()
+}
+
 fn part(fence: u64, number: u32) -> PartName {
     PartName { block: BlockName { task: TASK, fence, commit: 1, kind: BlockKind::Delta, number }, part: 0 }
 }
@@ -310,6 +341,35 @@ fn a_file_holds_each_event_once_and_no_dead_letter() {
 }
 
 #[test]
+fn a_task_that_goes_back_leaves_nothing_in_files_that_is_not_committed() {
+    let folder = TempDir::new().unwrap();
+    let store = EmbeddedStore::open(folder.path()).unwrap();
+    put(&store, events(1, &[0, 1, 2, 3, 4]));
+    // Back to the last commit, and a commit that ends before what was put already.
+    put(&store, events(1, &[0, 1]));
+    let first = row(1, 1, 2, &[(1, 0)]);
+    assert!(swap(&store, None, &first));
+    assert_eq!(rows_in_files(folder.path()), 2);
+    // This time some of it is no event.
+    put(&store, events(1, &[3]));
+    put_letters(&store, vec![letter(1, 2)]);
+    let second = row(1, 2, 4, &[(1, 0)]);
+    assert!(swap(&store, Some(&first), &second));
+    assert_eq!(offsets(folder.path()), [0, 1, 3]);
+    // What was put before going back is all that there is.
+    put(&store, events(1, &[5]));
+    store.settle(TASK);
+    let third = row(1, 3, 5, &[(1, 0)]);
+    assert!(swap(&store, Some(&second), &third));
+    assert_eq!(rows_in_files(folder.path()), 3);
+    put(&store, events(1, &[5]));
+    assert!(swap(&store, Some(&third), &row(1, 4, 6, &[(1, 0)])));
+    assert_eq!(offsets(folder.path()), [0, 1, 3, 5]);
+    assert_eq!(rows_in_files(folder.path()), 4);
+    assert_eq!(dead(folder.path()), [letter(1, 2)]);
+}
+
+#[test]
 fn readers_see_what_is_true() {
     let folder = TempDir::new().unwrap();
     let store = EmbeddedStore::open(folder.path()).unwrap();
@@ -341,13 +401,21 @@ fn a_store_belongs_to_one_host() {
     assert!(EmbeddedStore::open(folder.path()).is_ok());
 }
 
+/// A store that was dropped is closed when its threads have ended, and with them its lock.
+fn wait_until_closed(path: &Path) {
+    let lock = fs::File::open(path.join("lock")).unwrap();
+    let begun = Instant::now();
+    while lock.try_lock().is_err() {
+        assert!(begun.elapsed() < Duration::from_secs(10), "the store is still in use");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 #[test]
 fn a_newer_store_is_refused() {
     let folder = TempDir::new().unwrap();
     drop(EmbeddedStore::open(folder.path()).unwrap());
-    // The lock is free once the threads of the store have ended.
-    drop(EmbeddedStore::open(folder.path()).unwrap());
-    std::thread::sleep(std::time::Duration::from_millis(100));
+    wait_until_closed(folder.path());
     let connection = rusqlite::Connection::open(folder.path().join("store.sqlite")).unwrap();
     connection.pragma_update(None, "user_version", 2).unwrap();
     drop(connection);
@@ -356,7 +424,9 @@ fn a_newer_store_is_refused() {
         assert!(text.contains("newer version"), "{text}");
     }
     let nothing = TempDir::new().unwrap();
-    let Err(Trouble::Final(text)) = StoreReader::open(nothing.path()).map(drop) else { panic!() };
+    let Err(Trouble::Final(text)) = StoreReader::open(nothing.path()).map(drop) else {
+        panic!("a store was found in an empty folder")
+    };
     assert!(text.contains("there is no store"), "{text}");
 }
 
@@ -401,6 +471,44 @@ fn cold_cells_come_back_and_the_newest_is_the_true_one() {
     assert_eq!(thawed(task), [Some("seven".into()), None, Some("eight".into())]);
     assert_eq!(pages(), [(7, cell("a", "seven")), (8, cell("b", "eight"))]);
     assert_eq!(thawed(other), [None, Some("nine".into()), None]);
+}
+
+#[test]
+fn a_large_file_between_small_ones_that_are_merged_is_seen() {
+    const LARGE: i64 = 40;
+    let folder = TempDir::new().unwrap();
+    let store = EmbeddedStore::open(folder.path()).unwrap();
+    let (mut old, mut next): (Option<Vec<u8>>, i64) = (None, 0);
+    for commit in 0..80 {
+        let rows = if commit == 40 { LARGE } else { 10 };
+        let mut batch = events(1, &(next..next + rows).collect::<Vec<_>>());
+        if rows == LARGE {
+            batch.columns[1].column.data = Data::Text(noise(LARGE, 100_000).iter().map(|t| &t[..]).collect());
+        }
+        put(&store, batch);
+        next += rows;
+        let new = row(1, commit + 1, next, &[(1, 0)]);
+        assert!(swap(&store, old.as_deref(), &new));
+        old = Some(new);
+    }
+    let reader = StoreReader::open(folder.path()).unwrap();
+    let (mut seen, mut merged) = (Vec::new(), false);
+    let each = |event: StoredEvent| {
+        if !std::mem::replace(&mut merged, true) {
+            store.merge();
+        }
+        seen.push(event.offset);
+        ControlFlow::Continue(())
+    };
+    reader.events(each).unwrap();
+    let all: Vec<i64> = (0..next).collect();
+    seen.sort_unstable();
+    assert!(seen == all, "{} of {next}, read beside merging", seen.len());
+    assert_eq!(files_with(folder.path(), LARGE), 1, "the large file was to stay as it is");
+    assert!(parquet_files(&folder.path().join("events")) < 20);
+    let mut after = offsets(folder.path());
+    after.sort_unstable();
+    assert!(after == all, "{} of {next}, read after merging", after.len());
 }
 
 #[test]

@@ -38,8 +38,9 @@ pub struct MetricPlugin {
 }
 
 impl MetricPlugin {
-    /// Reads what the component says of its metric, and starts an instance once: what does not fit is found here and not amid records.
-    /// Faults: an export or a type is not the contract's, its parameters are refused, its description cannot be, it does not start.
+    /// Reads what the component says of its metric, and starts an instance once: what does not fit is found here and not amid
+    /// records. Faults: an export or a type is not the contract's, its parameters are refused, its description cannot be, or it
+    /// does not start.
     pub fn load(plugin: Arc<Plugin>) -> Result<(MetricPlugin, MetricInfo), Fault> {
         let [update, merge, save, evaluate, clear, reset] =
             ["update", "merge", "save", "evaluate", "clear", "reset"].map(|name| plugin.method(name));

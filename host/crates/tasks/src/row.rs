@@ -8,8 +8,8 @@ use thiserror::Error;
 
 use crate::name::{BlockName, PartName, PartitionId};
 
-/// The first byte of every row; another one means that a newer clickmill wrote it.
-const FORMAT: u8 = 1;
+/// The first byte of every row: a greater one means that a newer clickmill wrote it, a smaller one that an older one did.
+const FORMAT: u8 = 2;
 
 /// Buckets of a task's state.
 pub const BUCKETS: usize = 64;
@@ -26,6 +26,10 @@ pub const GREATEST: usize = 100;
 pub enum RowError {
     #[error("the store was written by a newer version (row format {0}); use that version or another store")]
     Newer(u8),
+    #[error(
+        "the store was written by an older version (row format {0}), which this one does not read; use that version or another store"
+    )]
+    Older(u8),
     #[error("the row of {0} is damaged: {1}")]
     Damaged(String, String),
 }
@@ -238,6 +242,7 @@ pub trait Row: Clone + PartialEq + Serialize + DeserializeOwned + Default {
             Some((&FORMAT, rest)) => postcard::from_bytes(rest)
                 .map_err(|error| RowError::Damaged(task.to_string(), error.to_string())),
             Some((&format, _)) if format > FORMAT => Err(RowError::Newer(format)),
+            Some((&format, _)) if format > 0 => Err(RowError::Older(format)),
             _ => Err(RowError::Damaged(task.to_string(), "it has no format".into())),
         }
     }

@@ -84,9 +84,11 @@ pub const CAMPAIGNS: [&str; 5] = [
     "msclkid=",
 ];
 
+/// What the made-up shop sells: each has a page, and the pages of products lie below it.
 pub const CATEGORIES: [&str; 8] =
     ["shoes", "jackets", "bags", "watches", "bikes", "tents", "lamps", "chairs"];
 
+/// Adjectives that name products and articles.
 pub const WORDS: [&str; 16] = [
     "alpine", "urban", "classic", "light", "nordic", "coastal", "vintage", "modern", "trail", "canvas",
     "copper", "velvet", "summit", "river", "ember", "willow",

@@ -1,8 +1,9 @@
 //! The event rows of one partition on their way into Parquet: a thread that encodes them as they come and has a file ready when
 //! the partition commits.
 //!
-//! A record may be put twice under one fence, and may turn from event to dead letter; a file whose rows this touches is made
-//! anew before it is listed, so that every file holds each event once and no dead letter.
+//! A record may be put twice under one fence, and may turn from event to dead letter; and a task that went back to its last commit
+//! may commit less than it had put. A file whose rows this touches is made anew before it is listed, so that every listed file
+//! holds events that are true, each once.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -31,8 +32,8 @@ enum Message {
     Events(Arc<EventBatch>, oneshot::Sender<Result<(), Trouble>>),
     /// Offsets under a fence that are dead letters, whatever was put before.
     Dead(u64, Vec<i64>),
-    /// Files of this fence are wanted, those of lower ones are not any more.
-    Finish(Option<u64>, oneshot::Sender<Result<Vec<EventFile>, Trouble>>),
+    /// Files of this fence are wanted, up to this offset; those of lower fences are not any more.
+    Finish(Option<(u64, i64)>, oneshot::Sender<Result<Vec<EventFile>, Trouble>>),
     /// A commit is being cut: what is open is a whole file, and what comes from now on is the next commit's.
     Settle,
     /// These files are listed now.
@@ -70,9 +71,10 @@ impl EventLog {
         let _ = self.0.send(Message::Settle);
     }
 
-    pub async fn finish(&self, fence: Option<u64>) -> Result<Vec<EventFile>, Trouble> {
+    /// The files of a commit, by its fence and the offset that it ends before.
+    pub async fn finish(&self, commit: Option<(u64, i64)>) -> Result<Vec<EventFile>, Trouble> {
         let (sender, receiver) = oneshot::channel();
-        let _ = self.0.send(Message::Finish(fence, sender));
+        let _ = self.0.send(Message::Finish(commit, sender));
         receiver.await.unwrap_or_else(|_| Err(gone()))
     }
 
@@ -105,6 +107,15 @@ struct Ready {
     stored: bool,
 }
 
+impl Ready {
+    fn replace(&mut self, sealed: Sealed) {
+        self.file.rows = sealed.rows;
+        self.file.bytes = sealed.bytes.len() as u64;
+        self.sealed = sealed;
+        self.stored = false;
+    }
+}
+
 struct Log {
     folder: PathBuf,
     partition: PartitionId,
@@ -130,7 +141,7 @@ impl Log {
                 Message::Dead(fence, offsets) => self.dead(fence, &offsets),
                 // Where it fails now, it is tried again when the files are wanted, and then somebody hears of it.
                 Message::Settle => drop(self.settle()),
-                Message::Finish(fence, reply) => drop(reply.send(self.finish(fence))),
+                Message::Finish(commit, reply) => drop(reply.send(self.finish(commit))),
                 Message::Listed(names) => {
                     self.settled = false;
                     self.ready.retain(|ready| !names.contains(&ready.file.name));
@@ -177,12 +188,9 @@ impl Log {
             let (first, last) = (ready.file.first, ready.file.last);
             let dead: BTreeSet<i64> = offsets.iter().copied().filter(|&o| o >= first && o <= last).collect();
             if !dead.is_empty()
-                && let Ok(again) = rewrite(&ready.sealed, &dead, &mut self.plain)
+                && let Ok(again) = rewrite(&ready.sealed, |offset| !dead.contains(&offset), &mut self.plain)
             {
-                ready.file.rows = again.rows;
-                ready.file.bytes = again.bytes.len() as u64;
-                ready.sealed = again;
-                ready.stored = false;
+                ready.replace(again);
             }
         }
     }
@@ -194,7 +202,7 @@ impl Log {
         let columns = describe(writer.specs());
         let mut sealed = writer.seal(&mut self.plain)?;
         if disorder || !dead.is_empty() {
-            sealed = rewrite(&sealed, &dead, &mut self.plain)?;
+            sealed = rewrite(&sealed, |offset| !dead.contains(&offset), &mut self.plain)?;
         }
         let PartitionId { partition, log } = self.partition;
         let name = format!("{partition:05}-{log}-{fence:08}-{first:012}-{}.parquet", self.number);
@@ -205,8 +213,8 @@ impl Log {
         Ok(())
     }
 
-    fn finish(&mut self, fence: Option<u64>) -> Result<Vec<EventFile>, Trouble> {
-        let late = |of: u64| fence.is_some_and(|fence| of < fence);
+    fn finish(&mut self, commit: Option<(u64, i64)>) -> Result<Vec<EventFile>, Trouble> {
+        let late = |of: u64| commit.is_some_and(|(fence, _)| of < fence);
         self.open.take_if(|open| late(open.fence));
         for ready in self.ready.extract_if(.., |ready| late(ready.file.fence)) {
             // Never listed: where it stays, opening the store removes it.
@@ -216,8 +224,25 @@ impl Log {
             true => self.store()?,
             false => self.settle()?,
         }
+        if let Some((_, next)) = commit {
+            self.cut_off(next)?;
+        }
         let settled = self.ready.iter().filter(|ready| ready.settled);
         Ok(settled.map(|ready| ready.file.clone()).collect())
+    }
+
+    /// What lies beyond the commit was put before the task went back; it is put again.
+    fn cut_off(&mut self, next: i64) -> Result<(), Trouble> {
+        let partition = self.partition;
+        for ready in self.ready.iter_mut().filter(|ready| ready.settled && ready.file.last >= next) {
+            let again = rewrite(&ready.sealed, |offset| offset < next, &mut self.plain);
+            ready.replace(again.map_err(|error| broken(partition, &error))?);
+            ready.file.last = next - 1;
+        }
+        for ready in self.ready.extract_if(.., |ready| ready.sealed.rows == 0) {
+            let _ = fs::remove_file(self.folder.join(&ready.file.name));
+        }
+        self.store()
     }
 
     /// What was put so far belongs to one commit.
@@ -260,8 +285,8 @@ pub fn describe(specs: &[Spec]) -> String {
     serde_json::to_string(&names).unwrap_or_default()
 }
 
-/// The file without the dead, and of each offset the row that was put last.
-fn rewrite(sealed: &Sealed, dead: &BTreeSet<i64>, plain: &mut Plain) -> Result<Sealed, ParquetError> {
+/// The file with some offsets only, and of each the row that was put last.
+fn rewrite(sealed: &Sealed, wanted: impl Fn(i64) -> bool, plain: &mut Plain) -> Result<Sealed, ParquetError> {
     let external = |error: TableError| ParquetError::General(error.to_string());
     let all = |bytes: &Bytes| Scan::of(bytes.clone());
     let mut newest = BTreeMap::new();
@@ -281,7 +306,7 @@ fn rewrite(sealed: &Sealed, dead: &BTreeSet<i64>, plain: &mut Plain) -> Result<S
         let mut kept = Vec::with_capacity(rows.rows);
         for row in 0..rows.rows {
             let offset = offset(&rows.columns, row);
-            if newest.get(&offset) == Some(&number) && !dead.contains(&offset) {
+            if newest.get(&offset) == Some(&number) && wanted(offset) {
                 kept.push(row as u32);
             }
             number += 1;

@@ -25,7 +25,7 @@ use clickmill_tasks::{
     batch::{DeadLetter, EventBatch},
     env::{ColdCell, ColdPage, Store, Trouble},
     name::{PartName, PartitionId, TaskId},
-    row,
+    row::{self, PartitionRow, Row},
 };
 use futures_channel::oneshot;
 
@@ -52,11 +52,13 @@ pub struct Stats {
 /// [`Stats`] at a moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Written {
+    /// Rows of new files of events. What merging writes again is not counted, here and in the numbers below.
     pub event_rows: u64,
     /// Of Parquet files of events.
     pub event_bytes: u64,
     /// Versions of documents.
     pub documents: u64,
+    /// Of Parquet files of documents.
     pub document_bytes: u64,
     /// Flushes to the disk, of files, folders and the database.
     pub syncs: u64,
@@ -205,7 +207,10 @@ impl Store for EmbeddedStore {
     async fn swap_row(&self, task: TaskId, old: Option<&[u8]>, new: &[u8]) -> Result<bool, Trouble> {
         let log = self.log(task);
         let files = match &log {
-            Some(log) => log.finish(row::peek(new).map(|head| head.fence)).await?,
+            Some(log) => {
+                let row = PartitionRow::decode(task, new).ok();
+                log.finish(row.map(|row| (row.head.fence, row.position.next))).await?
+            }
             None => Vec::new(),
         };
         let names: Vec<String> = files.iter().map(|file| file.name.clone()).collect();
