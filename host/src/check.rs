@@ -14,7 +14,9 @@ use clickmill_tasks::{
 use crate::{
     ConfigArg,
     error::Error,
-    load, run,
+    load,
+    output::say,
+    setup,
     world::{AnyIndex, AnySource, Shared},
 };
 
@@ -26,34 +28,35 @@ pub struct Args {
 
 pub fn check(args: Args) -> Result<ExitCode, Error> {
     let config = Arc::new(load::settings(&args.config.config)?);
-    println!("settings  {}: good", args.config.config.display());
+    say(format_args!("settings  {}: good", args.config.config.display()))?;
     let pipeline = load::pipeline(&config)?;
-    show(&pipeline.plan);
+    show(&pipeline.plan)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(Error::io("no runtime can be started"))?;
     runtime.block_on(services(&config, &pipeline))?;
-    println!("all is there");
+    say("all is there")?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn show(plan: &Plan) {
+fn show(plan: &Plan) -> Result<(), Error> {
     let columns: Vec<&str> = plan.stored.iter().map(|stored| &*stored.field.name).collect();
-    println!("plugins   all load; stored columns: {}", columns.join(", "));
+    say(format_args!("plugins   all load; stored columns: {}", columns.join(", ")))?;
     for rollup in &plan.rollups {
         let windows: Vec<&str> = rollup.windows.iter().map(|(name, _)| &**name).collect();
         let fields = rollup.metrics.iter().flat_map(|&metric| &plan.metrics[metric].outputs);
         let fields: Vec<&str> = fields.map(|field| &*field.name).collect();
         let by: Vec<&str> = rollup.by_names.iter().map(|name| &**name).collect();
-        println!(
+        say(format_args!(
             "rollup    {} by {} in {}: {}",
             rollup.name,
             by.join(", "),
             windows.join(", "),
             fields.join(", ")
-        );
+        ))?;
     }
+    Ok(())
 }
 
 async fn services(config: &Arc<Config>, pipeline: &load::Pipeline) -> Result<(), Error> {
@@ -61,14 +64,16 @@ async fn services(config: &Arc<Config>, pipeline: &load::Pipeline) -> Result<(),
     let env = shared.world()?;
     let known = shared.store.read_row(TaskId::Meta).await?.map(|row| meta::decode(&row)).transpose()?;
     match &known {
-        Some(known) => println!("store     there, made for {}, {} shards", known.source, known.shards),
-        None => println!("store     there, empty"),
+        Some(known) => {
+            say(format_args!("store     there, made for {}, {} shards", known.source, known.shards))?
+        }
+        None => say("store     there, empty")?,
     }
     if known.is_some() {
-        run::open_meta(config, &shared, &env).await?;
+        setup::open_meta(config, &shared, &env).await?;
     }
     if let Store::Embedded { path } = &config.store {
-        println!("          in {}", path.display());
+        say(format_args!("          in {}", path.display()))?;
     }
     match &shared.source {
         AnySource::Files(source) => {
@@ -76,22 +81,26 @@ async fn services(config: &Arc<Config>, pipeline: &load::Pipeline) -> Result<(),
             for &partition in &partitions {
                 env.source().open(PartitionId { partition, log: 0 }, &Position::default()).await?;
             }
-            println!("source    files, {} partitions", partitions.len());
+            say(format_args!("source    files, {}", partitions_of(partitions.len())))?;
         }
         AnySource::Generate(source) => {
-            println!("source    generated traffic, {} partitions", source.partitions().len())
+            say(format_args!("source    generated traffic, {}", partitions_of(source.partitions().len())))?;
         }
         AnySource::Kafka(source) => {
-            println!("source    a topic of {} partitions", source.partitions().await?.len())
+            say(format_args!("source    a topic of {}", partitions_of(source.partitions().await?.len())))?;
         }
     }
     match &env.index {
-        AnyIndex::Embedded(_) => println!("index     there, in the store"),
+        AnyIndex::Embedded(_) => say("index     there, in the store")?,
         AnyIndex::Elasticsearch(index) => {
             let identity = known.and_then(|known| u128::from_str_radix(&known.identity, 16).ok());
             index.look(identity).await?;
-            println!("index     Elasticsearch answers");
+            say("index     Elasticsearch answers")?;
         }
     }
     Ok(())
+}
+
+fn partitions_of(count: usize) -> String {
+    if count == 1 { "1 partition".into() } else { format!("{count} partitions") }
 }

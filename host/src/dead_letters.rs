@@ -1,18 +1,23 @@
 //! `clickmill dead-letters`: prints records that are no events, and documents that the index refused; and why.
 
-use std::{collections::BTreeMap, ops::ControlFlow, process::ExitCode};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::ControlFlow,
+    process::ExitCode,
+    sync::Arc,
+};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use clickmill_columns::format_instant;
 use clickmill_settings::Config;
 use clickmill_tasks::{batch::DeadLetter, refused::RefusedDocument};
+use serde_json::Value;
 
 use crate::{
+    columns::{Columns, Flat},
     error::Error,
     listing::{self, Listing},
-    load,
-    output::Flat,
-    reading,
+    load, reading,
 };
 
 #[derive(clap::Args)]
@@ -33,10 +38,11 @@ pub struct Args {
 
 pub fn dead_letters(args: Args) -> Result<ExitCode, Error> {
     let config = load::settings(&args.listing.config.config)?;
-    let mut listing = Listing::new(&args.listing);
     if args.documents {
-        return documents(listing, args.count, &config);
+        return documents(&args, &config);
     }
+    let columns = if args.count { Columns::from_iter(COUNTS) } else { Columns::from_iter(LETTER) };
+    let mut listing = Listing::new(&args.listing, columns);
     let mut reasons: BTreeMap<String, u64> = BTreeMap::new();
     reading::dead_letters(&config, |letter| {
         let reason = args.reason.as_ref().is_none_or(|reason| *reason == letter.reason);
@@ -54,9 +60,14 @@ pub fn dead_letters(args: Args) -> Result<ExitCode, Error> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn documents(mut listing: Listing, count: bool, config: &Config) -> Result<ExitCode, Error> {
+fn documents(args: &Args, config: &Config) -> Result<ExitCode, Error> {
     let refused = reading::refused(config)?;
-    if count {
+    let columns = match args.count {
+        true => Columns::from_iter(COUNTS),
+        false => document_columns(config, refused.iter().map(|(_, document)| document)),
+    };
+    let mut listing = Listing::new(&args.listing, columns);
+    if args.count {
         // What the index says begins with the kind of the error.
         let mut reasons: BTreeMap<&str, u64> = BTreeMap::new();
         for (_, document) in &refused {
@@ -77,46 +88,80 @@ fn documents(mut listing: Listing, count: bool, config: &Config) -> Result<ExitC
 
 fn print_counts(listing: &mut Listing, reasons: impl Iterator<Item = (String, u64)>) {
     for (reason, count) in reasons {
-        if listing.print(vec![("reason".into(), reason.into()), ("count".into(), count.into())]).is_break() {
+        let row = COUNTS.map(Arc::from).into_iter().zip([reason.into(), count.into()]);
+        if listing.print(row.collect()).is_break() {
             break;
         }
     }
+}
+
+const COUNTS: [&str; 2] = ["reason", "count"];
+
+/// What every refused document has, before and after the columns that its rollup groups by.
+const DOCUMENT: ([&str; 5], [&str; 2]) =
+    (["shard", "id", "@timestamp", "rollup", "window"], ["version", "message"]);
+
+fn document_columns<'a>(config: &Config, refused: impl Iterator<Item = &'a RefusedDocument>) -> Columns {
+    let mut columns = Columns::from_iter(DOCUMENT.0);
+    let rollups: BTreeSet<&str> = refused.map(|document| &*document.rollup).collect();
+    for rollup in config.pipeline.rollups.iter().filter(|rollup| rollups.contains(&*rollup.name)) {
+        columns.extend(rollup.by.iter().map(String::as_str));
+    }
+    columns.extend(DOCUMENT.1);
+    columns
 }
 
 fn flat_document(config: &Config, shard: u32, document: RefusedDocument) -> Flat {
     let RefusedDocument { id, rollup, window, start, by, version, message } = document;
     let known = config.pipeline.rollups.iter().find(|known| known.name == rollup);
     let names = known.map(|known| &known.by[..]).unwrap_or_default();
-    let mut flat: Flat = vec![
-        ("shard".into(), shard.into()),
-        ("id".into(), id.into()),
-        ("@timestamp".into(), format_instant(start, false).into()),
-        ("rollup".into(), rollup.into()),
-        ("window".into(), window.into()),
+    let (before, after) = DOCUMENT;
+    let values = [
+        shard.into(),
+        id.into(),
+        format_instant(start, false).into(),
+        Value::from(rollup),
+        Value::from(window),
     ];
+    let mut flat: Flat = before.map(Arc::from).into_iter().zip(values).collect();
     flat.extend(names.iter().zip(by).map(|(name, value)| (name.as_str().into(), value.into())));
-    flat.push(("version".into(), version.into()));
-    flat.push(("message".into(), message.into()));
+    flat.extend(after.map(Arc::from).into_iter().zip([version.into(), message.into()]));
     flat
 }
+
+const LETTER: [&str; 12] = [
+    "source",
+    "partition",
+    "offset",
+    "time",
+    "reason",
+    "message",
+    "at",
+    "plugin",
+    "digest",
+    "length",
+    "value",
+    "value_base64",
+];
 
 fn flat(letter: DeadLetter) -> Flat {
     let (value, base64) = match String::from_utf8(letter.value) {
         Ok(text) => (Some(text), None),
         Err(error) => (None, Some(BASE64_STANDARD.encode(error.as_bytes()))),
     };
-    vec![
-        ("source".into(), letter.source.to_string().into()),
-        ("partition".into(), letter.partition.partition.into()),
-        ("offset".into(), letter.offset.into()),
-        ("time".into(), letter.time.map(|time| format_instant(time, true)).into()),
-        ("reason".into(), letter.reason.into()),
-        ("message".into(), letter.message.into()),
-        ("at".into(), letter.at.into()),
-        ("plugin".into(), Some(letter.plugin).filter(|plugin| !plugin.is_empty()).into()),
-        ("digest".into(), Some(letter.digest).filter(|digest| !digest.is_empty()).into()),
-        ("length".into(), letter.length.into()),
-        ("value".into(), value.into()),
-        ("value_base64".into(), base64.into()),
-    ]
+    let values = [
+        letter.source.to_string().into(),
+        letter.partition.partition.into(),
+        letter.offset.into(),
+        letter.time.map(|time| format_instant(time, true)).into(),
+        letter.reason.into(),
+        letter.message.into(),
+        letter.at.into(),
+        Some(letter.plugin).filter(|plugin| !plugin.is_empty()).into(),
+        Some(letter.digest).filter(|digest| !digest.is_empty()).into(),
+        letter.length.into(),
+        value.into(),
+        base64.into(),
+    ];
+    LETTER.map(Arc::from).into_iter().zip(values).collect()
 }

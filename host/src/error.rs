@@ -4,8 +4,10 @@ use std::{io::IsTerminal, process::ExitCode};
 
 use clickmill_plugin::LoadError;
 use clickmill_settings::Fault;
-use clickmill_tasks::{Ended, PlanError, env::Trouble, meta::MetaError};
+use clickmill_tasks::{Ended, env::Trouble, meta::MetaError};
 use thiserror::Error;
+
+use crate::load::Problem;
 
 #[derive(Debug, Error)]
 pub enum Error {
@@ -19,8 +21,8 @@ pub enum Error {
     Settings(Vec<Fault>),
     #[error("faulty plugins")]
     Plugins(Vec<LoadError>),
-    #[error("a pipeline that does not fit together")]
-    Plan(Vec<PlanError>),
+    #[error("a faulty pipeline")]
+    Pipeline(Vec<Problem>),
     #[error("the settings differ from those that the store was made with:\n  {}\nhelp: use another store, or the old settings", .0.join("\n  "))]
     Changed(Vec<String>),
     #[error("{0}")]
@@ -52,13 +54,11 @@ impl Error {
             Error::Io { error, .. } if error.kind() == std::io::ErrorKind::BrokenPipe => {
                 return ExitCode::SUCCESS;
             }
-            Error::Settings(faults) => {
-                for fault in faults {
-                    error(fault.to_string().trim_start_matches("error: "));
-                }
+            Error::Settings(faults) => faults.iter().for_each(|fault| error(shown(&fault.to_string()))),
+            Error::Pipeline(problems) => {
+                problems.iter().for_each(|problem| error(shown(&problem.to_string())));
             }
             Error::Plugins(errors) => errors.iter().for_each(|fault| error(&fault.to_string())),
-            Error::Plan(errors) => errors.iter().for_each(|fault| error(&fault.to_string())),
             other => error(&other.to_string()),
         }
         match self {
@@ -66,10 +66,15 @@ impl Error {
             | Error::Usage(_)
             | Error::Settings(_)
             | Error::Plugins(_)
-            | Error::Plan(_)
+            | Error::Pipeline(_)
             | Error::Changed(_)
             | Error::Meta(MetaError::Other { .. }) => ExitCode::from(2),
             _ => ExitCode::FAILURE,
         }
     }
+}
+
+/// A fault of the settings without the word that it begins with: that may be in colour.
+fn shown(fault: &str) -> &str {
+    fault.strip_prefix("error: ").unwrap_or(fault)
 }

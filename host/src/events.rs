@@ -2,14 +2,14 @@
 
 use std::{ops::ControlFlow, process::ExitCode};
 
+use clickmill_settings::Config;
 use clickmill_tasks::read::StoredEvent;
 
 use crate::{
+    columns::{Columns, Flat},
     error::Error,
     listing::{self, Listing},
-    load,
-    output::Flat,
-    reading,
+    load, output, reading,
 };
 
 #[derive(clap::Args)]
@@ -31,31 +31,48 @@ pub fn equal(text: &str) -> Result<(String, String), String> {
 
 pub fn events(args: Args) -> Result<ExitCode, Error> {
     let config = load::settings(&args.listing.config.config)?;
-    let mut listing = Listing::new(&args.listing);
-    let (mut found, mut any) = (0u64, false);
-    let mut unknown: Vec<&String> = args.r#where.iter().map(|(column, _)| column).collect();
-    reading::events(&config, |event| {
-        unknown.retain(|column| event.cells.iter().all(|(name, _)| **name != **column));
-        any = true;
-        if !wanted(&args, &event) {
-            return ControlFlow::Continue(());
-        }
-        if args.count {
-            found += 1;
-            return ControlFlow::Continue(());
-        }
-        listing.print(flat(event))
-    })?;
-    // A column that no event has is a mistake, not an empty answer.
-    if let (true, Some(column)) = (any, unknown.first()) {
-        return Err(Error::Usage(format!("no column `{column}`; `check` shows those that are stored")));
-    }
     if args.count {
-        println!("{found}");
+        output::say(count(&config, &args)?)?;
     } else {
-        listing.finish()?;
+        print(&config, &args)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn count(config: &Config, args: &Args) -> Result<u64, Error> {
+    let (mut found, mut any) = (0, false);
+    let mut unknown: Vec<&str> = args.r#where.iter().map(|(column, _)| &**column).collect();
+    reading::events(config, |event| {
+        any = true;
+        unknown.retain(|column| event.cells.iter().all(|(name, _)| **name != **column));
+        found += u64::from(wanted(args, &event));
+        ControlFlow::Continue(())
+    })?;
+    match unknown.first() {
+        Some(column) if any => Err(no_column(column)),
+        _ => Ok(found),
+    }
+}
+
+fn print(config: &Config, args: &Args) -> Result<(), Error> {
+    let stored = reading::event_columns(config)?;
+    let unknown = args.r#where.iter().find(|(column, _)| !stored.contains(column));
+    if let (Some((column, _)), false) = (unknown, stored.names().is_empty()) {
+        return Err(no_column(column));
+    }
+    let mut columns = Columns::from_iter(PLACE);
+    columns.extend(stored.names().iter().cloned());
+    let mut listing = Listing::new(&args.listing, columns);
+    reading::events(config, |event| match wanted(args, &event) {
+        true => listing.print(flat(event)),
+        false => ControlFlow::Continue(()),
+    })?;
+    listing.finish()
+}
+
+/// A column that no event has is a mistake, not an empty answer.
+fn no_column(column: &str) -> Error {
+    Error::Usage(format!("no column `{column}`; `check` shows those that are stored"))
 }
 
 fn wanted(args: &Args, event: &StoredEvent) -> bool {
@@ -66,9 +83,11 @@ fn wanted(args: &Args, event: &StoredEvent) -> bool {
     args.listing.wants(event.partition.partition) && args.r#where.iter().all(has)
 }
 
+const PLACE: [&str; 2] = ["partition", "offset"];
+
 fn flat(event: StoredEvent) -> Flat {
     let mut flat: Flat =
-        vec![("partition".into(), event.partition.partition.into()), ("offset".into(), event.offset.into())];
+        vec![(PLACE[0].into(), event.partition.partition.into()), (PLACE[1].into(), event.offset.into())];
     flat.extend(event.cells.into_iter().map(|(name, value)| (name, value.into())));
     flat
 }

@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io::{self, BufWriter, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     time::{Duration, Instant},
 };
@@ -23,28 +23,43 @@ pub struct Args {
     /// Writes to the topic of the settings, by user.
     #[arg(long, conflicts_with = "output", requires = "config")]
     to_topic: bool,
-    /// Records in all.
-    #[arg(long, short = 'n')]
+    /// Records in all [default: 10000].
+    #[arg(long, short = 'n', value_parser = setting("events"), allow_negative_numbers = true)]
     events: Option<u64>,
     /// Records a second; as fast as possible if not given.
-    #[arg(long)]
+    #[arg(long, value_parser = setting("rate"), allow_negative_numbers = true)]
     rate: Option<u64>,
     /// What the traffic is drawn from: the same seed makes the same records.
-    #[arg(long)]
+    #[arg(long, value_parser = setting("seed"), allow_negative_numbers = true)]
     seed: Option<u64>,
-    #[arg(long)]
+    /// Distinct users.
+    #[arg(long, value_parser = setting("users"), allow_negative_numbers = true)]
     users: Option<u64>,
-    #[arg(long)]
+    /// Distinct URLs.
+    #[arg(long, value_parser = setting("urls"), allow_negative_numbers = true)]
     urls: Option<u64>,
     /// The time of the first event.
-    #[arg(long, value_name = "TIME", value_parser = crate::query::instant)]
+    #[arg(long, value_name = "TIME", value_parser = crate::instant::instant)]
     start: Option<i64>,
     /// Share of the records that come late, out of order: 0 to 1.
-    #[arg(long, value_parser = share)]
+    #[arg(long, value_parser = share, allow_negative_numbers = true)]
     late: Option<f64>,
     /// Share of the records that are no events: 0 to 1.
-    #[arg(long, value_parser = share)]
+    #[arg(long, value_parser = share, allow_negative_numbers = true)]
     bad: Option<f64>,
+}
+
+/// Takes a number as the settings take it: what is out of range in a file is so here.
+pub fn setting(key: &'static str) -> impl Fn(&str) -> Result<u64, String> + Clone + Send + Sync {
+    move |text| {
+        // No text from outside gets into the settings but a number.
+        let number: i128 = text.parse().map_err(|_| "write a whole number")?;
+        let line = format!("[source]\nkind = \"generate\"\n{key} = {number}\n");
+        match clickmill_settings::parse(key, &line, Path::new(".")) {
+            Ok(_) => u64::try_from(number).map_err(|error| error.to_string()),
+            Err(faults) => Err(faults.into_iter().map(|fault| fault.help).collect::<Vec<_>>().join("; ")),
+        }
+    }
 }
 
 fn share(text: &str) -> Result<f64, String> {
@@ -86,8 +101,8 @@ fn override_with(traffic: &mut Generate, args: &Args) {
     traffic.events = args.events.or(traffic.events).or(Some(10_000));
     traffic.rate = args.rate.or(traffic.rate);
     traffic.seed = args.seed.unwrap_or(traffic.seed);
-    traffic.users = args.users.unwrap_or(traffic.users).max(1);
-    traffic.urls = args.urls.unwrap_or(traffic.urls).max(1);
+    traffic.users = args.users.unwrap_or(traffic.users);
+    traffic.urls = args.urls.unwrap_or(traffic.urls);
     traffic.start = args.start.unwrap_or(traffic.start);
     traffic.late = args.late.unwrap_or(traffic.late);
     traffic.bad = args.bad.unwrap_or(traffic.bad);
@@ -118,11 +133,13 @@ fn paced(lines: impl Iterator<Item = Vec<u8>>, rate: Option<u64>) -> impl Iterat
 fn produce(kafka: &Kafka, lines: impl Iterator<Item = Vec<u8>>) -> Result<u64, Error> {
     const PATIENCE: Duration = Duration::from_secs(60);
     let producer = clickmill_kafka::Producer::new(kafka)?;
-    let mut sent = 0;
+    let mut sent = 0u64;
     for line in lines {
         let record: serde_json::Value = serde_json::from_slice(&line).unwrap_or_default();
-        let user = record["user_id"].as_str().unwrap_or_default();
-        producer.send(user.as_bytes(), &line)?;
+        // Records without a user go to any partition, not all to one.
+        let user = record["user_id"].as_str().filter(|user| !user.is_empty());
+        let key = user.map_or_else(|| format!("record {sent}"), str::to_owned);
+        producer.send(key.as_bytes(), &line)?;
         sent += 1;
     }
     producer.flush(PATIENCE)?;

@@ -3,7 +3,6 @@
 
 use std::{
     collections::BTreeMap,
-    rc::Rc,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -12,29 +11,13 @@ use std::{
 };
 
 use clickmill_tasks::{
-    Bounds, Context, Ended, Exchange, Plan, Planted, Progress,
-    meta::Meta,
+    Ended,
     name::{PartitionId, TaskId},
     run_partition, run_shard,
 };
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use crate::{
-    error::Error,
-    world::{Shared, World},
-};
-
-/// What all threads are told.
-#[derive(Clone)]
-pub struct Setup {
-    pub shared: Shared,
-    pub plan: Arc<Plan>,
-    pub meta: Meta,
-    pub bounds: Bounds,
-    pub retention: Option<i64>,
-    pub progress: Arc<Progress>,
-    pub exchange: Arc<Exchange>,
-}
+use crate::{error::Error, setup::Setup};
 
 /// A task to run until it is told to leave.
 struct Job {
@@ -171,22 +154,6 @@ impl Host {
     }
 }
 
-/// What the tasks of one thread share.
-pub fn context(setup: Setup) -> Result<Rc<Context<World>>, Error> {
-    Ok(Rc::new(Context {
-        env: setup.shared.world()?,
-        plan: setup.plan,
-        bounds: setup.bounds,
-        exchange: setup.exchange,
-        progress: setup.progress,
-        shards: setup.meta.shards,
-        epoch: 1,
-        retention: setup.retention,
-        planted: Planted::default(),
-        host: 0,
-    }))
-}
-
 fn work(setup: Setup, mut queue: UnboundedReceiver<Job>, ends: UnboundedSender<End>) {
     let fail = |text: String| {
         let _ = ends.send((TaskId::Meta, Err(Ended::Failed(text))));
@@ -195,7 +162,7 @@ fn work(setup: Setup, mut queue: UnboundedReceiver<Job>, ends: UnboundedSender<E
         Ok(runtime) => runtime,
         Err(error) => return fail(format!("no runtime can be started: {error}")),
     };
-    let context = match context(setup) {
+    let context = match setup.context() {
         Ok(context) => context,
         Err(error) => return fail(error.to_string()),
     };

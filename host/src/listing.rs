@@ -4,8 +4,9 @@ use std::ops::ControlFlow;
 
 use crate::{
     ConfigArg,
+    columns::{Columns, Flat},
     error::Error,
-    output::{Flat, Format, Printer},
+    output::{Format, Printer},
 };
 
 #[derive(clap::Args)]
@@ -38,8 +39,8 @@ pub struct Listing {
 }
 
 impl Listing {
-    pub fn new(args: &Args) -> Listing {
-        Listing { printer: Printer::new(args.format), limit: args.limit, printed: 0, failed: None }
+    pub fn new(args: &Args, columns: Columns) -> Listing {
+        Listing { printer: Printer::new(args.format, columns), limit: args.limit, printed: 0, failed: None }
     }
 
     /// Prints a row; breaks where no more are wanted, or can be printed.

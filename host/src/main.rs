@@ -1,14 +1,20 @@
 //! `clickmill`: a stream of web clicks in, answers out. Each subcommand has a file of its own; this one only chooses.
 
+// Whatever goes to stdout goes through `output`, which knows what a closed pipe means.
+#![warn(clippy::print_stdout)]
+
+mod answer;
 mod assigned;
 mod bench;
 mod check;
+mod columns;
 mod components;
 mod dead_letters;
 mod error;
 mod events;
 mod generate;
 mod host;
+mod instant;
 mod listing;
 mod load;
 mod output;
@@ -16,7 +22,9 @@ mod plugin;
 mod progress;
 mod query;
 mod reading;
+mod reindex;
 mod run;
+mod setup;
 mod summary;
 mod table;
 mod world;
@@ -56,6 +64,8 @@ enum Command {
     Events(events::Args),
     /// Prints records that are no events, and why; or documents that the index refused.
     DeadLetters(dead_letters::Args),
+    /// Sends every document to the index again, and makes an index again that was deleted.
+    Reindex(reindex::Args),
     /// Makes believable traffic, as lines of JSON.
     Generate(generate::Args),
     /// Measures the whole run of a generated stream, beside other programs over the same file.
@@ -81,6 +91,7 @@ fn main() -> ExitCode {
         Command::Query(args) => query::query(args),
         Command::Events(args) => events::events(args),
         Command::DeadLetters(args) => dead_letters::dead_letters(args),
+        Command::Reindex(args) => reindex::reindex(args, began),
         Command::Generate(args) => generate::generate(args),
         Command::Bench(args) => bench::bench(args),
         Command::Plugin(command) => plugin::plugin(command),

@@ -1,15 +1,19 @@
-//! How rows are printed: a table for people, one JSON object a line or CSV for programs.
+//! How rows are printed: a table for people, one JSON object a line or CSV for programs. And the one way to stdout.
+//!
+//! Who closes stdout has seen enough, which is no error: rows end there, and what a command says beside its work is dropped.
 
 use std::{
+    fmt,
     io::{self, BufWriter, StdoutLock, Write},
-    sync::Arc,
 };
 
-use clickmill_columns::format_instant;
-use clickmill_tasks::read::{StoredDocument, Value};
-use serde_json::{Map, Number};
+use serde_json::{Map, Value};
 
-use crate::{error::Error, table::Table};
+use crate::{
+    columns::{Columns, Flat},
+    error::Error,
+    table::Table,
+};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
@@ -19,44 +23,64 @@ pub enum Format {
     Csv,
 }
 
-/// A row: names and values, the same names in each row of an output.
-pub type Flat = Vec<(Arc<str>, serde_json::Value)>;
+const UNWRITABLE: &str = "the output cannot be written";
+
+/// Prints text as it is. A command that has other work goes on with it where nobody reads this any more.
+pub fn print(text: fmt::Arguments) -> Result<(), Error> {
+    let mut out = io::stdout().lock();
+    match out.write_fmt(text).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        printed => printed.map_err(Error::io(UNWRITABLE)),
+    }
+}
+
+/// Prints a line: `println!`, but for its panic where stdout is closed.
+pub fn say(line: impl fmt::Display) -> Result<(), Error> {
+    print(format_args!("{line}\n"))
+}
 
 /// Prints rows as they come. A table is printed at the end, since its columns are as wide as their widest value.
 pub struct Printer {
     format: Format,
     out: BufWriter<StdoutLock<'static>>,
+    columns: Columns,
     table: Table,
     header: bool,
 }
 
 impl Printer {
-    pub fn new(format: Format) -> Printer {
-        Printer { format, out: BufWriter::new(io::stdout().lock()), table: Table::default(), header: false }
+    pub fn new(format: Format, columns: Columns) -> Printer {
+        let out = BufWriter::new(io::stdout().lock());
+        Printer { format, out, table: Table::new(&columns), columns, header: false }
+    }
+
+    /// Columns that a table goes without.
+    pub fn hide(&mut self, names: &[&'static str]) {
+        self.table.hide(names);
     }
 
     pub fn print(&mut self, row: Flat) -> Result<(), Error> {
-        let names = || row.iter().map(|(name, _)| name.to_string());
+        let values = self.columns.place(row)?;
+        let names = || self.columns.names().iter().map(|name| name.to_string());
         match self.format {
             Format::Ndjson => {
-                let object: Map<String, serde_json::Value> =
-                    row.into_iter().map(|(name, value)| (name.to_string(), value)).collect();
-                writeln!(self.out, "{}", serde_json::Value::Object(object))
+                let object: Map<String, Value> = names().zip(values).collect();
+                writeln!(self.out, "{}", Value::Object(object))
             }
             Format::Csv => {
                 let mut lines = String::new();
                 if !std::mem::replace(&mut self.header, true) {
                     lines += &csv(names());
                 }
-                lines += &csv(row.iter().map(|(_, value)| text(value)));
+                lines += &csv(values.iter().map(text));
                 self.out.write_all(lines.as_bytes())
             }
             Format::Table => {
-                self.table.push(row);
+                self.table.push(values);
                 Ok(())
             }
         }
-        .map_err(Error::io("the output cannot be written"))
+        .map_err(Error::io(UNWRITABLE))
     }
 
     pub fn finish(mut self) -> Result<(), Error> {
@@ -64,7 +88,7 @@ impl Printer {
             Format::Table => write!(self.out, "{}", self.table),
             _ => Ok(()),
         };
-        table.and_then(|()| self.out.flush()).map_err(Error::io("the output cannot be written"))
+        table.and_then(|()| self.out.flush()).map_err(Error::io(UNWRITABLE))
     }
 }
 
@@ -79,37 +103,11 @@ fn csv(fields: impl Iterator<Item = String>) -> String {
 }
 
 /// A value as text; null is empty.
-pub fn text(value: &serde_json::Value) -> String {
+pub fn text(value: &Value) -> String {
     match value {
-        serde_json::Value::Null => String::new(),
-        serde_json::Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
         other => other.to_string(),
-    }
-}
-
-/// A document as the contract writes it, flat.
-pub fn document(document: &StoredDocument) -> Flat {
-    let end = document.start.saturating_add(document.window_millis);
-    let mut flat: Flat = vec![
-        ("@timestamp".into(), format_instant(document.start, false).into()),
-        ("rollup".into(), document.rollup.to_string().into()),
-        ("window".into(), document.window.to_string().into()),
-        ("window_end".into(), format_instant(end, false).into()),
-    ];
-    flat.extend(document.by.iter().map(|(name, value)| (name.clone(), value.clone().into())));
-    flat.extend(document.fields.iter().map(|(name, field)| (name.clone(), value(field))));
-    flat
-}
-
-pub fn value(value: &Value) -> serde_json::Value {
-    match value {
-        Value::Null => serde_json::Value::Null,
-        Value::Integer(number) => (*number).into(),
-        Value::Unsigned(number) => (*number).into(),
-        Value::Real(number) => Number::from_f64(*number).map_or(serde_json::Value::Null, Into::into),
-        Value::Boolean(value) => (*value).into(),
-        Value::Text(text) => text.clone().into(),
-        Value::Json(json) => serde_json::from_str(json).unwrap_or_else(|_| json.clone().into()),
     }
 }
 

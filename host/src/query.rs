@@ -1,12 +1,19 @@
 //! `clickmill query`: prints the answer.
 
-use std::{process::ExitCode, sync::Arc};
+use std::{
+    cmp::Ordering,
+    io::{self, Write},
+    process::ExitCode,
+};
 
+use clickmill_settings::Config;
 use clickmill_tasks::read::{DocumentFilter, StoredDocument, Value};
 
 use crate::{
-    ConfigArg,
+    ConfigArg, answer,
+    columns::Columns,
     error::Error,
+    instant::instant,
     load,
     output::{self, Format, Printer},
     reading,
@@ -47,16 +54,6 @@ pub struct Args {
     format: Format,
 }
 
-/// A day or an RFC 3339 time, as milliseconds since 1970.
-pub fn instant(text: &str) -> Result<i64, String> {
-    let instant = match text.len() {
-        10 => format!("{text}T00:00:00Z").parse::<jiff::Timestamp>(),
-        _ => text.parse(),
-    };
-    let help = |_| "write a day as 2026-03-01 or a time as 2026-03-01T10:00:00Z".to_owned();
-    instant.map(|instant| instant.as_millisecond()).map_err(help)
-}
-
 pub fn query(args: Args) -> Result<ExitCode, Error> {
     let config = load::settings(&args.config.config)?;
     let prefix = args.url.iter().map(|url| ("url".to_owned(), url.clone()));
@@ -70,24 +67,40 @@ pub fn query(args: Args) -> Result<ExitCode, Error> {
         prefix: prefix.collect(),
     };
     known(&config, &args)?;
-    let mut documents = reading::documents(&config, &filter)?;
+    let documents = reading::documents(&config, &filter)?;
+    let columns = answer::columns(&config.pipeline.rollups, &documents);
     if let Some(by) = &args.sort {
-        sortable(&documents, by.strip_prefix('+').unwrap_or(by))?;
+        sortable(&columns, by.strip_prefix('+').unwrap_or(by), documents.is_empty())?;
     }
-    sort(&mut documents, args.sort.as_deref());
-    if args.limit > 0 {
-        documents.truncate(args.limit);
-    }
-    let mut printer = Printer::new(args.format);
-    for found in &documents {
-        printer.print(output::document(found))?;
+    let shown = first(&documents, args.sort.as_deref(), args.limit);
+    let mut printer = Printer::new(args.format, columns);
+    printer.hide(&known_by(&config, &args));
+    for found in &shown {
+        printer.print(answer::flat(found))?;
     }
     printer.finish()?;
+    if args.format == Format::Table && shown.len() < documents.len() {
+        let [shown, all] = [shown.len(), documents.len()].map(|count| output::number(count as u64));
+        // Where nobody hears it, nothing is lost.
+        let _ = writeln!(io::stderr(), "{shown} of {all} rows; --limit 0 shows all");
+    }
     Ok(ExitCode::SUCCESS)
 }
 
+/// What a table need not say: a window's end follows from its start, and the rest is in the question or in the settings.
+fn known_by(config: &Config, args: &Args) -> Vec<&'static str> {
+    let mut names = vec!["window_end"];
+    if args.rollup.is_some() || config.pipeline.rollups.len() == 1 {
+        names.push("rollup");
+    }
+    if args.window.is_some() {
+        names.push("window");
+    }
+    names
+}
+
 /// A rollup, window or column that the settings do not have is a mistake, not an empty answer.
-fn known(config: &clickmill_settings::Config, args: &Args) -> Result<(), Error> {
+fn known(config: &Config, args: &Args) -> Result<(), Error> {
     let rollups = &config.pipeline.rollups;
     if let Some(name) = &args.rollup
         && rollups.iter().all(|rollup| rollup.name != *name)
@@ -117,53 +130,75 @@ fn known(config: &clickmill_settings::Config, args: &Args) -> Result<(), Error> 
 }
 
 /// A field that no document has sorts nothing.
-fn sortable(documents: &[StoredDocument], by: &str) -> Result<(), Error> {
-    let Some(first) = documents.first() else { return Ok(()) };
-    let names = |document: &StoredDocument| -> Vec<Arc<str>> {
-        output::document(document).into_iter().map(|(name, _)| name).collect()
-    };
-    if documents.iter().any(|document| names(document).iter().any(|name| **name == *by)) {
+fn sortable(columns: &Columns, by: &str, empty: bool) -> Result<(), Error> {
+    if empty || columns.contains(by) {
         return Ok(());
     }
-    Err(Error::Usage(format!("no field `{by}`; there are: {}", names(first).join(", "))))
+    Err(Error::Usage(format!("no field `{by}`; there are: {}", columns.names().join(", "))))
 }
 
-fn sort(documents: &mut [StoredDocument], by: Option<&str>) {
-    let place = |a: &StoredDocument, b: &StoredDocument| {
-        (&a.rollup, a.window_millis, a.start, &a.by).cmp(&(&b.rollup, b.window_millis, b.start, &b.by))
-    };
+/// The documents to print, in order; `most` 0 is all.
+fn first<'a>(documents: &'a [StoredDocument], by: Option<&str>, most: usize) -> Vec<&'a StoredDocument> {
     let (by, rising) = match by {
         Some(by) => (by.strip_prefix('+').unwrap_or(by), by.starts_with('+')),
         None => ("clicks", false),
     };
-    documents.sort_by(|a, b| {
-        let order = key(a, by).partial_cmp(&key(b, by)).unwrap_or(std::cmp::Ordering::Equal);
-        let order = if rising { order } else { order.reverse() };
-        order.then_with(|| place(a, b))
-    });
+    let order = |(a, one): &(Key, &StoredDocument), (b, other): &(Key, &StoredDocument)| {
+        let order = if rising { a.cmp(b) } else { b.cmp(a) };
+        order.then_with(|| place(one).cmp(&place(other)))
+    };
+    let mut keyed: Vec<_> = documents.iter().map(|document| (key(document, by), document)).collect();
+    if most > 0 && most < keyed.len() {
+        keyed.select_nth_unstable_by(most, order);
+        keyed.truncate(most);
+    }
+    keyed.sort_unstable_by(order);
+    keyed.into_iter().map(|(_, document)| document).collect()
+}
+
+/// No two documents have the same.
+fn place(document: &StoredDocument) -> impl Ord {
+    (&document.rollup, document.window_millis, document.start, &document.by)
 }
 
 /// What a document is sorted by: numbers by their value, text by its letters, and what is absent least.
-#[derive(PartialEq, PartialOrd)]
-enum Key {
+enum Key<'a> {
     Absent,
     Number(f64),
-    Text(String),
+    Text(&'a str),
 }
 
-fn key(document: &StoredDocument, by: &str) -> Key {
+impl Key<'_> {
+    fn rank(&self) -> u8 {
+        match self {
+            Key::Absent => 0,
+            Key::Number(_) => 1,
+            Key::Text(_) => 2,
+        }
+    }
+
+    fn cmp(&self, other: &Key) -> Ordering {
+        match (self, other) {
+            (Key::Number(a), Key::Number(b)) => a.total_cmp(b),
+            (Key::Text(a), Key::Text(b)) => a.cmp(b),
+            _ => self.rank().cmp(&other.rank()),
+        }
+    }
+}
+
+fn key<'a>(document: &'a StoredDocument, by: &str) -> Key<'a> {
     match by {
         "@timestamp" => return Key::Number(document.start as f64),
         "window_end" => return Key::Number(document.start.saturating_add(document.window_millis) as f64),
         "window" => return Key::Number(document.window_millis as f64),
-        "rollup" => return Key::Text(document.rollup.to_string()),
+        "rollup" => return Key::Text(&document.rollup),
         _ => {}
     }
     if let Some((_, value)) = document.by.iter().find(|(name, _)| &**name == by) {
-        return value.clone().map_or(Key::Absent, Key::Text);
+        return value.as_deref().map_or(Key::Absent, Key::Text);
     }
     match document.fields.iter().find(|(name, _)| &**name == by) {
-        Some((_, Value::Text(text) | Value::Json(text))) => Key::Text(text.clone()),
+        Some((_, Value::Text(text) | Value::Json(text))) => Key::Text(text),
         Some((_, Value::Null)) | None => Key::Absent,
         Some((_, value)) => Key::Number(reading::as_number(value)),
     }

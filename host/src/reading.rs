@@ -16,7 +16,7 @@ use clickmill_tasks::{
     row::{PartitionRow, Row, ShardRow},
 };
 
-use crate::{error::Error, load};
+use crate::{columns::Columns, error::Error, load};
 
 /// The indices of a plan.
 pub fn specs(plan: &Plan) -> Vec<IndexSpec> {
@@ -47,17 +47,23 @@ fn block_on<T>(future: impl Future<Output = Result<T, Error>>) -> Result<T, Erro
 
 /// The documents that the filter wants, in no order.
 pub fn documents(config: &Config, filter: &DocumentFilter) -> Result<Vec<StoredDocument>, Error> {
-    match (&config.index, &config.store) {
-        (Index::Embedded { .. }, Store::Embedded { path }) => Ok(StoreReader::open(path)?.documents(filter)?),
+    let mut documents: Vec<StoredDocument> = match (&config.index, &config.store) {
+        (Index::Embedded { .. }, Store::Embedded { path }) => StoreReader::open(path)?.documents(filter)?,
         (Index::Embedded { .. }, Store::Hbase(_)) => {
-            Err(Error::Usage("an embedded index needs an embedded store".into()))
+            return Err(Error::Usage("an embedded index needs an embedded store".into()));
         }
         (Index::Elasticsearch(elasticsearch), _) => {
             let pipeline = load::pipeline(config)?;
             let index = clickmill_elasticsearch::ElasticsearchIndex::new(elasticsearch)?;
-            Ok(index.documents(&specs(&pipeline.plan), filter).collect::<Result<_, _>>()?)
+            index.documents(&specs(&pipeline.plan), filter).collect::<Result<_, _>>()?
         }
-    }
+    };
+    // A rollup that does not group by a column has no value of it to be asked for.
+    documents.retain(|document| {
+        let mut asked = filter.equal.iter().chain(&filter.prefix);
+        asked.all(|(column, _)| document.by.iter().any(|(name, _)| **name == **column))
+    });
+    Ok(documents)
 }
 
 /// The groups of a rollup and window with the most of the first field, most first.
@@ -104,6 +110,17 @@ pub fn events(config: &Config, mut each: impl FnMut(StoredEvent) -> ControlFlow<
     }
 }
 
+/// The columns of stored events.
+pub fn event_columns(config: &Config) -> Result<Columns, Error> {
+    match &config.store {
+        Store::Embedded { path } => Ok(StoreReader::open(path)?.event_columns()?.into_iter().collect()),
+        Store::Hbase(_) => {
+            let plan = load::pipeline(config)?.plan;
+            Ok(plan.stored.iter().map(|stored| &*stored.field.name).collect())
+        }
+    }
+}
+
 /// All dead letters that are true, until `each` breaks.
 pub fn dead_letters(
     config: &Config,
@@ -144,6 +161,15 @@ pub fn refused(config: &Config) -> Result<Vec<(u32, RefusedDocument)>, Error> {
         all.extend(documents.into_iter().map(|document| (shard, document)));
     }
     Ok(all)
+}
+
+/// Whether nothing was ever run on the store. Fails where there is none.
+pub fn is_empty(config: &Config) -> Result<bool, Error> {
+    let rows = match &config.store {
+        Store::Embedded { path } => StoreReader::open(path)?.rows()?,
+        Store::Hbase(hbase) => hbase_rows(hbase)?.1,
+    };
+    Ok(rows.is_empty())
 }
 
 /// How often what is read beside a running host is read again.

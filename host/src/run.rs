@@ -10,26 +10,26 @@ use std::{
 use clickmill_elasticsearch::Missing;
 use clickmill_embedded::Written;
 use clickmill_kafka::Partition;
-use clickmill_settings::{Config, Source, Store};
+use clickmill_settings::{Config, Source};
 use clickmill_tasks::{
-    Bounds, Ended, Exchange, Progress,
-    env::{Source as _, Store as _},
-    meta::{self, Meta},
+    Ended, Progress,
+    env::Source as _,
+    meta::Meta,
     name::{PartitionId, TaskId},
     quiet::Rows,
-    row::{PartitionRow, Position, Row, ShardRow},
 };
 
 use crate::{
     ConfigArg,
     assigned::Assigned,
     error::Error,
-    host::{Host, Setup},
+    host::Host,
     load,
+    output::say,
     progress::{self, Display},
-    reading,
+    setup::Setup,
     summary::{self, Own},
-    world::{self, AnyIndex, AnySource, AnyStore, Shared, World, random},
+    world::{self, AnySource, AnyStore, Shared, rows},
 };
 
 #[derive(clap::Args)]
@@ -39,7 +39,8 @@ pub struct Args {
     /// Waits for more at the end of the files, and reads new ones.
     #[arg(long)]
     follow: bool,
-    /// Ends when there was nothing left to do for this long, whoever owns the partitions: "10s".
+    /// Ends when there was nothing left to do for this long, whoever owns the partitions: "10s". For a topic, and for files with
+    /// --follow.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     until_idle: Option<Duration>,
     /// Where partitions go on whose position their source does not have any more: at the earliest record that is there, at the
@@ -80,6 +81,18 @@ pub fn run(args: Args, process: Instant) -> Result<ExitCode, Error> {
             }
         }
     }
+    let ends = match &config.source {
+        Source::Files(files) => !files.follow,
+        Source::Generate(_) => true,
+        Source::Kafka(_) => false,
+    };
+    if args.until_idle.is_some() && ends {
+        let text = format!(
+            "--until-idle is for a source that does not end by itself: a topic, or files with --follow; this one is `{}`",
+            config.source.kind()
+        );
+        return Err(Error::Usage(text));
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -96,7 +109,7 @@ async fn run_all(args: Args, config: Arc<Config>, process: Instant) -> Result<Ex
     let (rows, written) = outcome?;
     let own = Own::new(&progress, began.elapsed(), written);
     match args.summary {
-        Summary::Json => println!("{}", own.json(&rows.counters())),
+        Summary::Json => say(own.json(&rows.counters()))?,
         Summary::Text => summary::print(&config, &progress, &own, &rows)?,
     }
     Ok(ExitCode::SUCCESS)
@@ -108,28 +121,14 @@ async fn work(
     progress: &Arc<Progress>,
     process: Instant,
 ) -> Result<(Rows, Option<Written>), Error> {
-    let pipeline = load::pipeline(config)?;
-    let (shared, changes) = Shared::open(config.clone(), pipeline.plugins.clone(), true, process).await?;
-    let env = shared.world()?;
-    let meta = open_meta(config, &shared, &env).await?;
-    prepare_index(&env, &pipeline, &meta).await?;
-    let setup = Setup {
-        shared: shared.clone(),
-        plan: pipeline.plan.clone(),
-        meta: meta.clone(),
-        bounds: Bounds {
-            interval: config.commit.interval,
-            commit_records: config.commit.max_records,
-            buckets: meta.buckets as usize,
-            commit_bytes: usize::try_from(config.commit.max_bytes).unwrap_or(usize::MAX),
-            keys: usize::try_from(config.state.keys).unwrap_or(usize::MAX),
-            groups: usize::try_from(config.state.groups).unwrap_or(usize::MAX),
-            ..Bounds::default()
-        },
-        retention: config.retention().map(|time| i64::try_from(time.as_millis()).unwrap_or(i64::MAX)),
-        progress: progress.clone(),
-        exchange: Arc::new(Exchange::default()),
+    let (setup, changes) = Setup::open(config, progress, true, process).await?;
+    let (shared, meta) = (setup.shared.clone(), setup.meta.clone());
+    // Once a shard has a row it may have documents: then an index that is gone was deleted.
+    let missing = match rows(&shared.store).await?.shards.is_empty() {
+        true => Missing::Create,
+        false => Missing::Refuse,
     };
+    setup.prepare_index(missing).await?;
     let mut logs = current_logs(&shared.store).await?;
     if let Some(choice) = args.resume_at {
         resume(choice, &setup, &mut logs).await?;
@@ -149,58 +148,6 @@ async fn work(
         AnyStore::Hbase(_) => None,
     };
     Ok((rows(&shared.store).await?, written))
-}
-
-/// The store's own row, made where there is none.
-pub async fn open_meta(config: &Config, shared: &Shared, env: &World) -> Result<Meta, Error> {
-    let (source, group) = load::source_name(config);
-    let beginnings = match &shared.source {
-        AnySource::Kafka(source) => source.start_offsets().await?.into_iter().collect(),
-        _ => BTreeMap::new(),
-    };
-    let shards = match &config.store {
-        Store::Embedded { .. } => std::thread::available_parallelism().map_or(2, usize::from).max(2) as u32,
-        Store::Hbase(_) => (beginnings.len() as u32).max(16),
-    };
-    let definition = config.definition();
-    let new = Meta {
-        format: meta::FORMAT,
-        identity: format!("{:016x}{:016x}", random(1), random(2)),
-        source,
-        group,
-        shards,
-        buckets: Bounds::default().buckets as u32,
-        beginnings,
-        definition: serde_json::to_value(&definition).unwrap_or_default(),
-    };
-    if shared.store.read_row(TaskId::Meta).await?.is_none() {
-        // A store is bound to its source: one that cannot be read must not be it.
-        for partition in shared.ready_partitions()?.into_iter().take(1) {
-            shared.source.open(PartitionId { partition, log: 0 }, &Position::default()).await?;
-        }
-    }
-    let meta = meta::open(env, &new).await?;
-    let known: clickmill_settings::Definition = serde_json::from_value(meta.definition.clone())
-        .map_err(|error| Error::Other(format!("the store's definition is damaged: {error}")))?;
-    let differences = definition.differences(&known);
-    if !differences.is_empty() {
-        return Err(Error::Changed(differences));
-    }
-    Ok(meta)
-}
-
-/// Makes the index where it is absent. Once a shard has a row it may have documents: then an index that is gone was deleted.
-async fn prepare_index(env: &World, pipeline: &load::Pipeline, meta: &Meta) -> Result<(), Error> {
-    if let AnyIndex::Elasticsearch(index) = &env.index {
-        let identity = u128::from_str_radix(&meta.identity, 16)
-            .map_err(|error| Error::Other(format!("the store's identity is damaged: {error}")))?;
-        let missing = match rows(&env.shared.store).await?.shards.is_empty() {
-            true => Missing::Create,
-            false => Missing::Refuse,
-        };
-        index.prepare(identity, &reading::specs(&pipeline.plan), missing).await?;
-    }
-    Ok(())
 }
 
 /// Until all is done, a signal comes, or a task fails.
@@ -295,7 +242,7 @@ async fn current_logs(store: &AnyStore) -> Result<BTreeMap<u32, u32>, Error> {
 
 /// Moves partitions whose position does not fit their source on, as chosen. One that fits is left alone.
 async fn resume(choice: ResumeAt, setup: &Setup, logs: &mut BTreeMap<u32, u32>) -> Result<(), Error> {
-    let context = crate::host::context(setup.clone())?;
+    let context = setup.clone().context()?;
     for (id, row) in rows(&setup.shared.store).await?.partitions {
         if logs.get(&id.partition) != Some(&id.log) {
             continue;
@@ -328,25 +275,6 @@ fn at_end(rows: &Rows, partitions: &[Partition]) -> bool {
             None => partition.end == partition.low,
         }
     })
-}
-
-/// The rows of all tasks.
-pub async fn rows(store: &AnyStore) -> Result<Rows, Error> {
-    let mut rows = Rows::default();
-    for task in store.tasks().await? {
-        let Some(bytes) = store.read_row(task).await? else { continue };
-        let damaged = |error: clickmill_tasks::row::RowError| Error::Other(error.to_string());
-        match task {
-            TaskId::Partition(id) => {
-                rows.partitions.insert(id, PartitionRow::decode(task, &bytes).map_err(damaged)?);
-            }
-            TaskId::Shard(shard) => {
-                rows.shards.insert(shard, ShardRow::decode(task, &bytes).map_err(damaged)?);
-            }
-            TaskId::Meta => {}
-        }
-    }
-    Ok(rows)
 }
 
 struct Signals {

@@ -1,7 +1,7 @@
 //! What `run` says at its end.
 
 use std::{
-    io::{self, Write},
+    fmt::{self, Write},
     time::Duration,
 };
 
@@ -10,7 +10,7 @@ use clickmill_settings::{Config, Index};
 use clickmill_tasks::{Progress, quiet::Rows, row::Counters};
 use serde_json::json;
 
-use crate::{error::Error, reading, table::Table};
+use crate::{answer, error::Error, output, reading, table::Table};
 
 /// What this process committed.
 pub struct Own {
@@ -79,9 +79,10 @@ fn micros(time: Duration) -> f64 {
 
 /// The first rows of the answer, what could not be used, and the balance.
 pub fn print(config: &Config, progress: &Progress, own: &Own, rows: &Rows) -> Result<(), Error> {
-    let first = first(config)?;
-    write(&mut io::stdout().lock(), first, progress, own, rows)
-        .map_err(Error::io("the output cannot be written"))
+    let mut text = String::new();
+    // To memory: nothing can fail.
+    let _ = write(&mut text, first(config)?, progress, own, rows);
+    output::print(format_args!("{text}"))
 }
 
 /// The first rows of the answer, and what they are; none where another service has them, or there are none.
@@ -95,7 +96,13 @@ fn first(config: &Config) -> Result<Option<(String, Table)>, Error> {
         if !first.is_empty() {
             let heading =
                 format!("{} by {}, the first of {}", window.name, rollup.by.join(" and "), rollup.name);
-            return Ok(Some((heading, Table::of_documents(&first))));
+            let columns = answer::columns(&config.pipeline.rollups, &first);
+            let mut table = Table::new(&columns);
+            table.hide(&["rollup", "window", "window_end"]);
+            for document in &first {
+                table.push(columns.place(answer::flat(document))?);
+            }
+            return Ok(Some((heading, table)));
         }
     }
     Ok(None)
@@ -107,7 +114,7 @@ fn write(
     progress: &Progress,
     own: &Own,
     rows: &Rows,
-) -> io::Result<()> {
+) -> fmt::Result {
     if let Some((heading, table)) = first {
         writeln!(out, "{heading}:\n\n{table}")?;
     }
@@ -116,7 +123,10 @@ fn write(
     }
     let refused: u64 = rows.shards.values().map(|row| row.refused).sum();
     if refused > 0 {
-        println!("documents refused by the index: {refused}; `clickmill dead-letters --documents` shows why");
+        writeln!(
+            out,
+            "documents refused by the index: {refused}; `clickmill dead-letters --documents` shows why"
+        )?;
     }
     let total = rows.counters();
     for (reason, count) in &total.dead_letters {

@@ -1,12 +1,11 @@
 //! A table for people: aligned columns, numbers to the right, text to the left. Where a row is too wide for the terminal, what
 //! says least goes first: long headings take several lines, then goes what all cells share, and last the middle of long text.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
-use clickmill_tasks::read::StoredDocument;
 use serde_json::Value;
 
-use crate::output::{Flat, document, text};
+use crate::{columns::Columns, output::text};
 
 /// The width of a row where no terminal limits it: whole URLs, but no value of a megabyte that all other rows are padded to.
 const NO_TERMINAL: usize = 500;
@@ -16,39 +15,31 @@ const LEAST: usize = 12;
 
 const GAP: &str = "  ";
 
-#[derive(Default)]
 pub struct Table {
-    names: Vec<String>,
+    names: Vec<Arc<str>>,
+    hidden: Vec<&'static str>,
     rows: Vec<Vec<Value>>,
 }
 
 impl Table {
-    pub fn of_documents(documents: &[StoredDocument]) -> Table {
-        let mut table = Table::default();
-        documents.iter().for_each(|found| table.push(document(found)));
-        table
+    pub fn new(columns: &Columns) -> Table {
+        Table { names: columns.names().to_vec(), hidden: Vec::new(), rows: Vec::new() }
     }
 
-    /// The names are those of the first row.
-    pub fn push(&mut self, row: Flat) {
-        if self.rows.is_empty() {
-            self.names = row.iter().map(|(name, _)| name.to_string()).collect();
-        }
-        self.rows.push(row.into_iter().map(|(_, value)| value).collect());
+    /// Columns that are not worth their room, since who reads the table knows what they say.
+    pub fn hide(&mut self, names: &[&'static str]) {
+        self.hidden.extend_from_slice(names);
     }
 
-    /// The columns that are worth their room: a window's end follows from its start; rollup and window count where they differ.
+    /// One value for each column.
+    pub fn push(&mut self, row: Vec<Value>) {
+        self.rows.push(row);
+    }
+
     fn columns(&self) -> Vec<Column> {
-        let same = |column: usize| self.rows.iter().all(|row| row[column] == self.rows[0][column]);
-        let dull = |column: usize| match &*self.names[column] {
-            "window_end" => true,
-            "rollup" | "window" => same(column),
-            _ => false,
-        };
-        let shown = (0..self.names.len()).filter(|&column| !dull(column));
-        shown
-            .map(|column| Column::new(&self.names[column], self.rows.iter().map(|row| &row[column])))
-            .collect()
+        let shown = self.names.iter().enumerate().filter(|(_, name)| !self.hidden.contains(&&***name));
+        let values = |column: usize| self.rows.iter().map(move |row| row.get(column).unwrap_or(&Value::Null));
+        shown.map(|(column, name)| Column::new(name, values(column))).collect()
     }
 
     fn write(&self, f: &mut impl fmt::Write, width: usize) -> fmt::Result {
@@ -216,11 +207,9 @@ mod tests {
     use super::*;
 
     fn table(rows: &[Value]) -> Table {
-        let mut table = Table::default();
-        for row in rows {
-            let Value::Object(row) = row else { panic!("{row} is no row") };
-            table.push(row.iter().map(|(name, value)| (name.as_str().into(), value.clone())).collect());
-        }
+        let names = rows[0].as_object().unwrap().keys().map(String::as_str);
+        let mut table = Table::new(&names.collect());
+        rows.iter().for_each(|row| table.push(row.as_object().unwrap().values().cloned().collect()));
         table
     }
 
@@ -280,6 +269,13 @@ mod tests {
         let table =
             table(&[json!({"url": "https://a.example/page"}), json!({"url": "http://a.example/page"})]);
         assert_eq!(lines(&table, 21)[1..], ["https://a.…ample/page", "http://a.example/page"]);
+    }
+
+    #[test]
+    fn what_the_reader_knows_is_hidden() {
+        let mut table = table(&[json!({"a": 1, "b": 2, "c": 3})]);
+        table.hide(&["b", "z"]);
+        assert_eq!(lines(&table, 80), ["a  c", "1  3"]);
     }
 
     #[test]

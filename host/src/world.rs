@@ -22,11 +22,12 @@ use clickmill_tasks::{
     batch::{DeadLetter, DocumentBatch, EventBatch},
     env::{ColdCell, ColdPage, Env, Fetched, Index, Indexed, Reader, Source, Store, Trouble},
     name::{PART, PartName, PartitionId, TaskId},
-    row::Position,
+    quiet::Rows,
+    row::{PartitionRow, Position, Row, ShardRow},
 };
 use futures_channel::mpsc::UnboundedReceiver;
 
-use crate::{error::Error, run};
+use crate::error::Error;
 
 /// What threads share; each makes a [`World`] of it.
 #[derive(Clone)]
@@ -161,10 +162,29 @@ pub fn random(of: u64) -> u64 {
 /// The segments of each file log that the store knows.
 async fn file_logs(store: &AnyStore) -> Result<Vec<(u32, Option<Vec<u8>>)>, Error> {
     let mut logs = Vec::new();
-    for (id, row) in run::rows(store).await?.partitions {
+    for (id, row) in rows(store).await?.partitions {
         logs.push((id.partition, log_content(store, &row.position).await?));
     }
     Ok(logs)
+}
+
+/// The rows of all tasks.
+pub async fn rows(store: &AnyStore) -> Result<Rows, Error> {
+    let mut rows = Rows::default();
+    for task in store.tasks().await? {
+        let Some(bytes) = store.read_row(task).await? else { continue };
+        let damaged = |error: clickmill_tasks::row::RowError| Error::Other(error.to_string());
+        match task {
+            TaskId::Partition(id) => {
+                rows.partitions.insert(id, PartitionRow::decode(task, &bytes).map_err(damaged)?);
+            }
+            TaskId::Shard(shard) => {
+                rows.shards.insert(shard, ShardRow::decode(task, &bytes).map_err(damaged)?);
+            }
+            TaskId::Meta => {}
+        }
+    }
+    Ok(rows)
 }
 
 /// What the source must know beside the offset, from its block.

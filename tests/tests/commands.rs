@@ -1,4 +1,11 @@
-//! What the commands beside `run` print: `generate`, `query`, `events`, `check`, `plugin`, `bench`.
+//! What the commands beside `run` print: `generate`, `query`, `events`, `check`, `reindex`, `plugin`, `bench`.
+
+#[path = "commands/closed_pipe.rs"]
+mod closed_pipe;
+#[path = "commands/columns.rs"]
+mod columns;
+#[path = "commands/reindex.rs"]
+mod reindex;
 
 use std::fs;
 
@@ -85,6 +92,10 @@ fn query_filters_sorts_and_limits() {
     let hour = "2026-03-01T10:00:00Z";
     same(&["--from", hour], &|row| row["@timestamp"].as_str().unwrap() >= hour);
     same(&["--to", hour], &|row| row["@timestamp"].as_str().unwrap() < hour);
+    same(&["--from", "0000-01-01", "--to", "9999-12-31"], &|_| true);
+    assert!(
+        query(&["--from", "9999-12-31"]).is_empty() && query(&["--to", "0000-01-01T00:00:00Z"]).is_empty()
+    );
     assert!(query(&["--from", "2026-03-02"]).is_empty() && query(&["--country", "XX"]).is_empty());
 
     let numbers = |rows: &[serde_json::Value], name: &str| {
@@ -136,7 +147,17 @@ fn mistakes_in_arguments_are_told() {
         (vec!["query", "--format", "xml"], "possible values: table, ndjson, csv"),
         (vec!["run", "--until-idle", "5"], "unit"),
         (vec!["run", "--nix"], "unexpected argument '--nix' found"),
+        (vec!["query", "--from", "10000-01-01"], "of the years 0 to 9999"),
+        (vec!["run", "--until-idle", "1s"], "--until-idle is for a source that does not end by itself"),
         (vec!["generate", "--bad", "2"], "write a number from 0 to 1"),
+        (vec!["generate", "--late", "-1"], "write a number from 0 to 1"),
+        (vec!["generate", "-n", "0"], "write a number from 1 to 9223372036854775807"),
+        (vec!["generate", "--rate", "0"], "write a number from 1 to 9223372036854775807"),
+        (vec!["generate", "--users", "0"], "write a number from 1 to 1000000000"),
+        (vec!["generate", "--urls", "-1"], "write a number from 1 to 1000000000"),
+        (vec!["generate", "--urls", "many"], "write a whole number"),
+        (vec!["generate", "--start", "10000-01-01"], "of the years 0 to 9999"),
+        (vec!["bench", "--users", "0"], "write a number from 1 to 1000000000"),
     ];
     for (arguments, text) in table {
         let output = folder.run(&arguments);
@@ -191,10 +212,38 @@ fn plugins_say_what_they_are() {
         let about = folder.ok(&["plugin", "inspect", name]);
         assert!(about.contains(name), "{about}");
     }
+    let help = folder.ok(&["plugin", "inspect", "--help"]);
+    assert!(help.contains("what it reads, what it makes, and what it imports"), "{help}");
     folder.write("no.wasm", "nothing");
     let output = folder.run(&["plugin", "inspect", "no.wasm"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("it is no WebAssembly component"));
+}
+
+#[test]
+fn plugins_of_the_settings_are_known_by_their_names() {
+    let folder = Folder::new("used");
+    let fields = "[parser.params.fields]\ncart = { path = \"cv\", kind = \"real\" }\n";
+    let metric = "[[metric]]\nname = \"visits\"\nplugin = \"clicks\"\n";
+    let rollup = "[[rollup]]\nname = \"r\"\nby = [\"country\"]\nmetrics = [\"clicks\"]\n";
+    folder.write("other.toml", format!("{SETTINGS}{fields}{metric}{rollup}"));
+    let settings = ["--config", "other.toml"];
+    let plugin = |arguments: &[&str]| folder.ok(&[&["plugin"], arguments, &settings].concat());
+    let list = ndjson(&plugin(&["list", "--format", "ndjson"]));
+    let found = |name: &str| list.iter().filter(|row| row["name"] == name).collect::<Vec<_>>();
+    let [visits] = found("visits")[..] else { panic!("{list:?}") };
+    assert_eq!((&visits["kind"], &visits["from"]), (&"metric".into(), &"clickmill, there `clicks`".into()));
+    let [json] = found("json")[..] else { panic!("{list:?}") };
+    assert_eq!(json["from"], "clickmill");
+    assert_eq!(list.len(), 7);
+    assert_eq!(ndjson(&folder.ok(&["plugin", "list", "--format", "ndjson"])).len(), 6);
+
+    assert!(plugin(&["inspect", "visits"]).starts_with("clicks: metric"));
+    assert_eq!(folder.run(&["plugin", "inspect", "visits"]).status.code(), Some(2));
+    // With the settings' parameters it makes what it makes there.
+    assert!(plugin(&["inspect", "json"]).contains(" cart "));
+    assert!(!plugin(&["inspect", "json", "--params", "{}"]).contains(" cart "));
+    assert!(!folder.ok(&["plugin", "inspect", "json"]).contains(" cart "));
 }
 
 #[test]

@@ -7,7 +7,10 @@ use clickmill_settings::Generate;
 use serde_json::{Value, json};
 
 use super::{Args, measure::median, program};
-use crate::{error::Error, output};
+use crate::{
+    error::Error,
+    output::{self, say},
+};
 
 const TIMES: u64 = 10;
 /// Short enough that the shorter stream, too, has an event in about every group.
@@ -40,20 +43,20 @@ pub fn bench(args: &Args, folder: &Path) -> Result<Value, Error> {
             costs.push(cpu / events as f64 * 1e9);
         }
     }
-    println!("{} rounds, everything stored", args.rounds);
+    say(format_args!("{} rounds, everything stored", args.rounds))?;
     let mut rows = Vec::new();
     for ((setup, events), costs) in setups.iter().zip(sizes).zip(&costs) {
         let groups = setup.groups()?;
         let (cost, least, most) = median(costs.iter().copied());
-        println!(
+        say(format_args!(
             "  {:>12} events  {:>9} groups  {cost:>6.0} ns of CPU an event ({least:.0} to {most:.0})",
             output::number(events),
             output::number(groups),
-        );
+        ))?;
         rows.push(json!({"events": events, "groups": groups, "cpu_nanoseconds": cost, "least": least, "most": most}));
     }
     let [short, long] = costs;
     let (ratio, low, high) = median(short.iter().zip(&long).map(|(short, long)| long / short));
-    println!("  an event of the longer stream costs {ratio:.2} x ({low:.2} to {high:.2})");
+    say(format_args!("  an event of the longer stream costs {ratio:.2} x ({low:.2} to {high:.2})"))?;
     Ok(json!({"runs": rows, "ratio": ratio, "ratio_low": low, "ratio_high": high}))
 }

@@ -14,22 +14,22 @@ use std::{
 
 use serde_json::Value;
 
-use crate::error::Error;
+use crate::{error::Error, generate::setting};
 
 #[derive(clap::Args)]
 pub struct Args {
     /// Events of the stream [default: 2000000; with --flat 1000000, and ten times as many].
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_parser = setting("events"), allow_negative_numbers = true)]
     events: Option<u64>,
     /// Users of the stream [default: 200000; with --flat 50000].
-    #[arg(long)]
+    #[arg(long, value_parser = setting("users"), allow_negative_numbers = true)]
     users: Option<u64>,
     /// URLs of the stream [default: 10000; with --flat 100].
-    #[arg(long)]
+    #[arg(long, value_parser = setting("urls"), allow_negative_numbers = true)]
     urls: Option<u64>,
     /// Rounds; each runs clickmill and every peer once.
-    #[arg(long, default_value_t = 5)]
-    rounds: usize,
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
     /// A program to compare with: it gets the file as its last argument and prints the seconds that it took, with its own
     /// start-up left out. tests/peers/ has some. May be given several times.
     #[arg(long, value_name = "COMMAND")]

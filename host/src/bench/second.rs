@@ -11,7 +11,7 @@ use clickmill_settings::Generate;
 use serde_json::{Value, json};
 
 use super::{failed, measure::measure, measure::median, program};
-use crate::error::Error;
+use crate::{error::Error, output::say};
 
 const STARTS: usize = 7;
 /// New records for each start.
@@ -38,13 +38,13 @@ pub fn bench(folder: &Path, stream: &Path) -> Result<Value, Error> {
     }
     let (first, least, most) = median(starts);
     let load = median(loads).0;
-    println!(
+    say(format_args!(
         "  second start  first record after {:.0} ms ({:.0} to {:.0}); the system took at most {:.0} ms more to load the program",
         first * 1e3,
         least * 1e3,
         most * 1e3,
         load * 1e3,
-    );
+    ))?;
     fs::remove_file(&more).map_err(failed(&more))?;
     Ok(json!({"first_record_seconds": first, "least": least, "most": most, "load_seconds": load}))
 }

@@ -10,7 +10,10 @@ use super::{
     measure::{Run, measure, median},
     program, second,
 };
-use crate::{error::Error, output};
+use crate::{
+    error::Error,
+    output::{self, say},
+};
 
 pub fn bench(args: &Args, folder: &Path) -> Result<Value, Error> {
     let events = args.events.unwrap_or(2_000_000);
@@ -36,7 +39,7 @@ pub fn bench(args: &Args, folder: &Path) -> Result<Value, Error> {
         }
         again.push(setup.run_anew()?.0);
     }
-    let mut figures = show(args, events, &ours, &again, &peers, &last);
+    let mut figures = show(args, events, &ours, &again, &peers, &last)?;
     figures["second_start"] = second::bench(folder, &file)?;
     Ok(figures)
 }
@@ -51,34 +54,46 @@ fn run_peer(peer: &str, file: &Path) -> Result<Run, Error> {
     Ok(Run { wall, cpu: run.cpu })
 }
 
-fn show(args: &Args, events: u64, ours: &[Run], again: &[Run], peers: &[Vec<Run>], last: &Value) -> Value {
-    println!("{} events, {} rounds, everything stored", output::number(events), args.rounds);
+fn show(
+    args: &Args,
+    events: u64,
+    ours: &[Run],
+    again: &[Run],
+    peers: &[Vec<Run>],
+    last: &Value,
+) -> Result<Value, Error> {
+    say(format_args!("{} events, {} rounds, everything stored", output::number(events), args.rounds))?;
     let written = &last["written"];
     for (name, key) in [("event rows", "event_rows"), ("documents", "documents"), ("flushes", "syncs")] {
-        println!("  {name:<12} {}", output::number(written[key].as_u64().unwrap_or(0)));
+        say(format_args!("  {name:<12} {}", output::number(written[key].as_u64().unwrap_or(0))))?;
     }
     let bytes = |key: &str| output::size(written[key].as_u64().unwrap_or(0));
-    println!("  written      {} of events, {} of documents", bytes("event_bytes"), bytes("document_bytes"));
+    say(format_args!(
+        "  written      {} of events, {} of documents",
+        bytes("event_bytes"),
+        bytes("document_bytes")
+    ))?;
     let mut rows = Vec::new();
-    let mut row = |name: &str, runs: &[Run]| {
+    let mut row = |name: &str, runs: &[Run]| -> Result<(), Error> {
         let (wall, least, most) = median(runs.iter().map(|run| run.wall));
         let cpu = median(runs.iter().filter_map(|run| run.cpu)).0;
         let (ratio, low, high) = median(runs.iter().zip(ours).map(|(run, own)| run.wall / own.wall));
-        println!(
+        say(format_args!(
             "  {name:<32} {wall:>7.2} s ({least:.2} to {most:.2})  {:>9} events/s  {:>6.0} ns of CPU an event  \
              clickmill is {ratio:.2} x ({low:.2} to {high:.2})",
             output::number((events as f64 / wall) as u64),
             cpu / events as f64 * 1e9,
-        );
+        ))?;
         rows.push(json!({
             "name": name, "seconds": wall, "least": least, "most": most, "cpu_seconds": cpu,
             "ratio": ratio, "ratio_low": low, "ratio_high": high,
         }));
+        Ok(())
     };
-    row("clickmill", ours);
-    row("clickmill again (control)", again);
+    row("clickmill", ours)?;
+    row("clickmill again (control)", again)?;
     for (peer, runs) in args.peer.iter().zip(peers) {
-        row(peer, runs);
+        row(peer, runs)?;
     }
-    json!({"events": events, "rounds": args.rounds, "written": written, "runs": rows})
+    Ok(json!({"events": events, "rounds": args.rounds, "written": written, "runs": rows}))
 }

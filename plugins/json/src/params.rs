@@ -37,9 +37,47 @@ impl fmt::Display for Invalid {
 
 impl std::error::Error for Invalid {}
 
+/// All parameters that cannot be taken, by their names; in text a line for each.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Refused(Vec<Invalid>);
+
+impl Refused {
+    /// What was read; what cannot be taken is kept instead.
+    pub fn keep<T>(&mut self, read: Result<T, Invalid>) -> Option<T> {
+        read.map_err(|invalid| self.0.push(invalid)).ok()
+    }
+
+    /// Keeps a parameter that cannot be taken.
+    pub fn add(&mut self, invalid: Invalid) {
+        self.0.push(invalid);
+    }
+
+    /// What was read, if nothing was refused.
+    pub fn unless_any<T>(self, read: T) -> Result<T, Self> {
+        if self.0.is_empty() { Ok(read) } else { Err(self) }
+    }
+}
+
+impl From<Invalid> for Refused {
+    fn from(invalid: Invalid) -> Self {
+        Self(vec![invalid])
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, invalid) in self.0.iter().enumerate() {
+            write!(to, "{}{invalid}", if place == 0 { "" } else { "\n" })?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Refused {}
+
 /// The error that a parameter cannot be taken.
-pub fn invalid<T>(parameter: &str, problem: impl Into<String>) -> Result<T, Invalid> {
-    Err(Invalid { parameter: parameter.to_owned(), problem: problem.into() })
+pub fn invalid(parameter: &str, problem: impl Into<String>) -> Invalid {
+    Invalid { parameter: parameter.to_owned(), problem: problem.into() }
 }
 
 /// The kinds that further columns may have, as the plugin contract names them.
@@ -72,7 +110,7 @@ pub fn kind(parameter: &str, value: &Value) -> Result<Rule, Invalid> {
     let name = string(parameter, value)?;
     match KINDS.iter().find(|(known, _)| *known == name) {
         Some((_, rule)) => Ok(*rule),
-        None => invalid(parameter, format!("`{name}` is no kind; it is one of {}", kind_names())),
+        None => Err(invalid(parameter, format!("`{name}` is no kind; it is one of {}", kind_names()))),
     }
 }
 
@@ -81,10 +119,10 @@ pub fn family(parameter: &str, value: &Value) -> Result<Family, Invalid> {
     let name = string(parameter, value)?;
     match Family::from_name(name) {
         Some(family) => Ok(family),
-        None => invalid(
+        None => Err(invalid(
             parameter,
             format!("`{name}` is no family; it is one of {}", Family::ALL.map(Family::name).join(", ")),
-        ),
+        )),
     }
 }
 
@@ -93,7 +131,7 @@ pub fn offset(parameter: &str, value: &Value) -> Result<Offset, Invalid> {
     let text = string(parameter, value)?;
     match Offset::parse(text.as_bytes()) {
         Some(offset) => Ok(offset),
-        None => invalid(parameter, format!("`{text}` is no offset such as `Z`, `+01:00` or `-0330`")),
+        None => Err(invalid(parameter, format!("`{text}` is no offset such as `Z`, `+01:00` or `-0330`"))),
     }
 }
 
@@ -101,14 +139,16 @@ pub fn offset(parameter: &str, value: &Value) -> Result<Offset, Invalid> {
 pub fn paths(parameter: &str, value: &Value) -> Result<Vec<Path>, Invalid> {
     match value {
         Value::String(text) => Ok(vec![path(parameter, text)?]),
-        Value::Array(several) if several.is_empty() => invalid(parameter, "names no path"),
+        Value::Array(several) if several.is_empty() => Err(invalid(parameter, "names no path")),
         Value::Array(several) if several.len() > MAX_PATHS => {
-            invalid(parameter, format!("{} paths are too many; at most {MAX_PATHS}", several.len()))
+            Err(invalid(parameter, format!("{} paths are too many; at most {MAX_PATHS}", several.len())))
         }
         Value::Array(several) => {
             several.iter().map(|text| path(parameter, string(parameter, text)?)).collect()
         }
-        other => invalid(parameter, format!("must be a path or an array of paths, not {}", kind_of(other))),
+        other => {
+            Err(invalid(parameter, format!("must be a path or an array of paths, not {}", kind_of(other))))
+        }
     }
 }
 
@@ -124,10 +164,10 @@ fn path(parameter: &str, text: &str) -> Result<Path, Invalid> {
             '\\' => match letters.next() {
                 Some(escaped @ ('.' | '\\')) => escaped,
                 _ => {
-                    return invalid(
+                    return Err(invalid(
                         parameter,
                         format!("`{text}`: after a backslash only a dot or a backslash may follow"),
-                    );
+                    ));
                 }
             },
             other => other,
@@ -137,13 +177,13 @@ fn path(parameter: &str, text: &str) -> Result<Path, Invalid> {
         }
     }
     if names.iter().any(String::is_empty) {
-        return invalid(parameter, format!("`{text}` is no path: there is an empty name in it"));
+        return Err(invalid(parameter, format!("`{text}` is no path: there is an empty name in it")));
     }
     if names.len() > MAX_NAMES {
-        return invalid(
+        return Err(invalid(
             parameter,
             format!("a path of {} names is too long; at most {MAX_NAMES}", names.len()),
-        );
+        ));
     }
     Ok(Path(names))
 }
@@ -153,16 +193,16 @@ pub fn check_name(parameter: &str, name: &str) -> Result<(), Invalid> {
     let well_formed = matches!(name.as_bytes(), [b'a'..=b'z', rest @ ..]
         if rest.len() < 64 && rest.iter().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_')));
     if !well_formed {
-        return invalid(
+        return Err(invalid(
             parameter,
             "the name of a column is lower-case letters, digits and `_`, begins with a letter, and has at most 64 bytes",
-        );
+        ));
     }
     if name.starts_with("raw_") {
-        return invalid(parameter, "names that begin with `raw_` are kept for what enrichers replace");
+        return Err(invalid(parameter, "names that begin with `raw_` are kept for what enrichers replace"));
     }
     if matches!(name, "partition" | "offset") {
-        return invalid(parameter, "stored events use that name for their place in the log");
+        return Err(invalid(parameter, "stored events use that name for their place in the log"));
     }
     Ok(())
 }
@@ -171,7 +211,7 @@ pub fn check_name(parameter: &str, name: &str) -> Result<(), Invalid> {
 pub fn string<'a>(parameter: &str, value: &'a Value) -> Result<&'a str, Invalid> {
     match value {
         Value::String(text) => Ok(text),
-        other => invalid(parameter, format!("must be a string, not {}", kind_of(other))),
+        other => Err(invalid(parameter, format!("must be a string, not {}", kind_of(other)))),
     }
 }
 

@@ -65,6 +65,16 @@ fn check(payloads: &Values) -> Result<(), String> {
     Ok(())
 }
 
+/// Where a payload ends that may be a line with its end: what is said of it is the same however it came, and lies within it.
+#[inline(always)]
+fn without_line_end(batch: &[u8], start: usize, end: usize) -> usize {
+    match batch.get(start..end) {
+        Some([.., b'\r', b'\n']) => end - 2,
+        Some([.., b'\n' | b'\r']) => end - 1,
+        _ => end,
+    }
+}
+
 impl Work {
     fn new(settings: &Settings, wanted: &[String]) -> Result<Self, String> {
         let mut plan = Plan::new(settings, wanted).map_err(|name| format!("there is no output `{name}`"))?;
@@ -135,6 +145,7 @@ impl Work {
         end: usize,
         clock: &mut Clock,
     ) -> Result<i64, Reject> {
+        let end = without_line_end(batch, start, end);
         let looked = self.finder.look(batch, start, end);
         looked.map_err(|refusal| reject::refused(row, batch, start, end, refusal))?;
         self.judge(batch, clock).map_err(|(field, flaw)| {

@@ -1,4 +1,4 @@
-//! The plugin's parameters: JSON text becomes checked [`Settings`], or an error that names the parameter.
+//! The plugin's parameters: JSON text becomes checked [`Settings`], or errors that name each parameter that cannot be taken.
 //!
 //! - `assume_offset`: the offset of times that have none, as `Z` or `+01:00`.
 //! - `fields`: an object. A field of the contract may get other paths, which replace those where it is looked for by
@@ -11,7 +11,8 @@
 use crate::fields::{Family, KNOWN, Known, REQUIRED, Rule};
 use crate::instant::Offset;
 use crate::params::{
-    Invalid, Path, check_name, family, invalid, kind, kind_name, kind_names, kind_of, offset, paths, string,
+    Invalid, Path, Refused, check_name, family, invalid, kind, kind_name, kind_names, kind_of, offset, paths,
+    string,
 };
 use serde_json::{Map, Value};
 
@@ -40,7 +41,7 @@ pub struct Field {
 
 impl Settings {
     /// Reads the parameters; empty text means none were given.
-    pub fn parse(params: &str) -> Result<Self, Invalid> {
+    pub fn parse(params: &str) -> Result<Self, Refused> {
         let mut settings =
             Self { assume_offset: None, fields: KNOWN.iter().map(Field::by_contract).collect() };
         if params.trim().is_empty() {
@@ -49,46 +50,46 @@ impl Settings {
         let params = match serde_json::from_str(params) {
             Ok(Value::Object(params)) => params,
             Ok(other) => {
-                return invalid("", format!("the parameters must be an object, not {}", kind_of(&other)));
+                return Err(invalid(
+                    "",
+                    format!("the parameters must be an object, not {}", kind_of(&other)),
+                )
+                .into());
             }
-            Err(error) => return invalid("", format!("the parameters are no JSON: {error}")),
+            Err(error) => return Err(invalid("", format!("the parameters are no JSON: {error}")).into()),
         };
+        let mut refused = Refused::default();
         for (name, value) in &params {
             match name.as_str() {
-                "assume_offset" => settings.assume_offset = Some(offset(name, value)?),
-                "fields" => settings.take_fields(value)?,
+                "assume_offset" => settings.assume_offset = refused.keep(offset(name, value)),
+                "fields" => settings.take_fields(value, &mut refused),
                 _ => {
-                    return invalid(
-                        name,
-                        "there is no such parameter; there are `assume_offset` and `fields`",
-                    );
+                    let problem = "there is no such parameter; there are `assume_offset` and `fields`";
+                    refused.add(invalid(name, problem));
                 }
             }
         }
-        Ok(settings)
+        refused.unless_any(settings)
     }
 
-    fn take_fields(&mut self, fields: &Value) -> Result<(), Invalid> {
+    fn take_fields(&mut self, fields: &Value, refused: &mut Refused) {
         let Value::Object(fields) = fields else {
-            return invalid("fields", format!("must be an object, not {}", kind_of(fields)));
+            return refused.add(invalid("fields", format!("must be an object, not {}", kind_of(fields))));
         };
         let mut further = Vec::new();
         for (name, value) in fields {
             let parameter = format!("fields.{name}");
             match self.fields.iter_mut().find(|field| field.name == *name) {
-                Some(field) => field.change(&parameter, value)?,
-                None => further.push(Field::further(&parameter, name, value)?),
+                Some(field) => field.change(&parameter, value, refused),
+                None => further.extend(Field::further(&parameter, name, value, refused)),
             }
         }
         if further.len() > MAX_COLUMNS {
-            return invalid(
-                "fields",
-                format!("{} further columns are too many; at most {MAX_COLUMNS}", further.len()),
-            );
+            let problem = format!("{} further columns are too many; at most {MAX_COLUMNS}", further.len());
+            refused.add(invalid("fields", problem));
         }
         further.sort_by(|one, other| one.name.cmp(&other.name));
         self.fields.append(&mut further);
-        Ok(())
     }
 }
 
@@ -105,57 +106,43 @@ impl Field {
     }
 
     /// Gives a field of the contract other paths.
-    fn change(&mut self, parameter: &str, value: &Value) -> Result<(), Invalid> {
+    fn change(&mut self, parameter: &str, value: &Value, refused: &mut Refused) {
         let Value::Object(value) = value else {
-            self.paths = paths(parameter, value)?;
-            return Ok(());
+            self.paths = refused.keep(paths(parameter, value)).unwrap_or_default();
+            return;
         };
         let own = kind_name(self.rule);
-        let options = Options::parse(parameter, value)?;
+        let options = Options::parse(parameter, value, refused);
         if options.kind.is_some_and(|rule| kind_name(rule) != own) {
-            return invalid(
-                &format!("{parameter}.kind"),
-                format!("the contract makes `{}` of kind {own}", self.name),
-            );
+            let problem = format!("the contract makes `{}` of kind {own}", self.name);
+            refused.add(invalid(&format!("{parameter}.kind"), problem));
         }
         if options.unit.is_some() {
-            return invalid(&format!("{parameter}.unit"), format!("`{}` has no unit", self.name));
+            refused.add(invalid(&format!("{parameter}.unit"), format!("`{}` has no unit", self.name)));
         }
         self.paths = options.paths;
         self.family = options.family.unwrap_or(self.family);
         self.doc = options.doc.unwrap_or_else(|| std::mem::take(&mut self.doc));
-        Ok(())
     }
 
-    /// A column that the contract does not know.
-    fn further(parameter: &str, name: &str, value: &Value) -> Result<Self, Invalid> {
-        check_name(parameter, name)?;
-        let Value::Object(value) = value else {
+    /// A column that the contract does not know; none only where something was refused.
+    fn further(parameter: &str, name: &str, value: &Value, refused: &mut Refused) -> Option<Self> {
+        refused.keep(check_name(parameter, name));
+        let Value::Object(members) = value else {
             let problem = "no field of the contract has that name, and a further column needs a kind: \
                            {\"path\": \"…\", \"kind\": \"real\"}";
-            return invalid(parameter, problem);
+            refused.add(invalid(parameter, problem));
+            return None;
         };
-        let options = Options::parse(parameter, value)?;
-        let Some(rule) = options.kind else {
-            return invalid(
-                &format!("{parameter}.kind"),
-                format!("is missing; it is one of {}", kind_names()),
-            );
-        };
-        let unit = match (rule, options.unit) {
-            (Rule::Duration, unit) if unit.as_deref().is_none_or(|unit| unit == "ms") => "ms".to_owned(),
-            (Rule::Duration, _) => return invalid(&format!("{parameter}.unit"), "durations are in `ms`"),
-            (_, None) => String::new(),
-            (Rule::Integer | Rule::Unsigned | Rule::Real, Some(unit)) => unit,
-            (_, Some(_)) => {
-                return invalid(
-                    &format!("{parameter}.unit"),
-                    format!("a column of kind {} has no unit", kind_name(rule)),
-                );
-            }
-        };
+        let options = Options::parse(parameter, members, refused);
+        if !members.contains_key("kind") {
+            let problem = format!("is missing; it is one of {}", kind_names());
+            refused.add(invalid(&format!("{parameter}.kind"), problem));
+        }
+        let rule = options.kind?;
+        let unit = refused.keep(unit(parameter, rule, options.unit))?;
         let shown: Vec<String> = options.paths.iter().map(|path| format!("`{path}`")).collect();
-        Ok(Self {
+        Some(Self {
             name: name.to_owned(),
             rule,
             family: options.family.unwrap_or(Family::Click),
@@ -171,7 +158,19 @@ impl Field {
     }
 }
 
-/// The members of a field's object.
+/// The unit of a further column.
+fn unit(parameter: &str, rule: Rule, given: Option<String>) -> Result<String, Invalid> {
+    let wrong = |problem: String| Err(invalid(&format!("{parameter}.unit"), problem));
+    match (rule, given) {
+        (Rule::Duration, unit) if unit.as_deref().is_none_or(|unit| unit == "ms") => Ok("ms".to_owned()),
+        (Rule::Duration, _) => wrong("durations are in `ms`".to_owned()),
+        (_, None) => Ok(String::new()),
+        (Rule::Integer | Rule::Unsigned | Rule::Real, Some(unit)) => Ok(unit),
+        (_, Some(_)) => wrong(format!("a column of kind {} has no unit", kind_name(rule))),
+    }
+}
+
+/// The members of a field's object; those that were refused are absent.
 struct Options {
     paths: Vec<Path>,
     kind: Option<Rule>,
@@ -181,28 +180,27 @@ struct Options {
 }
 
 impl Options {
-    fn parse(parameter: &str, value: &Map<String, Value>) -> Result<Self, Invalid> {
+    fn parse(parameter: &str, value: &Map<String, Value>, refused: &mut Refused) -> Self {
         let mut options = Self { paths: Vec::new(), kind: None, family: None, unit: None, doc: None };
         for (name, value) in value {
             let inner = format!("{parameter}.{name}");
             match name.as_str() {
-                "path" => options.paths = paths(&inner, value)?,
-                "kind" => options.kind = Some(kind(&inner, value)?),
-                "family" => options.family = Some(family(&inner, value)?),
-                "unit" => options.unit = Some(string(&inner, value)?.to_owned()),
-                "doc" => options.doc = Some(string(&inner, value)?.to_owned()),
+                "path" => options.paths = refused.keep(paths(&inner, value)).unwrap_or_default(),
+                "kind" => options.kind = refused.keep(kind(&inner, value)),
+                "family" => options.family = refused.keep(family(&inner, value)),
+                "unit" => options.unit = refused.keep(string(&inner, value)).map(str::to_owned),
+                "doc" => options.doc = refused.keep(string(&inner, value)).map(str::to_owned),
                 _ => {
-                    return invalid(
-                        &inner,
-                        "there is no such parameter; there are `path`, `kind`, `family`, `unit` and `doc`",
-                    );
+                    let problem =
+                        "there is no such parameter; there are `path`, `kind`, `family`, `unit` and `doc`";
+                    refused.add(invalid(&inner, problem));
                 }
             }
         }
-        if options.paths.is_empty() {
-            return invalid(&format!("{parameter}.path"), "is missing");
+        if !value.contains_key("path") {
+            refused.add(invalid(&format!("{parameter}.path"), "is missing"));
         }
-        Ok(options)
+        options
     }
 }
 
@@ -312,7 +310,8 @@ mod tests {
             ),
             (
                 r#"{"fields": {"url": {"paths": "u"}}}"#,
-                "parameter `fields.url.paths`: there is no such parameter; there are `path`, `kind`, `family`, `unit` and `doc`",
+                "parameter `fields.url.paths`: there is no such parameter; there are `path`, `kind`, `family`, `unit` and `doc`\n\
+                 parameter `fields.url.path`: is missing",
             ),
             (
                 r#"{"fields": {"cart": "u"}}"#,
@@ -354,6 +353,22 @@ mod tests {
         for (params, expected) in table {
             assert_eq!(Settings::parse(params).unwrap_err().to_string(), expected, "{params}");
         }
+        // All of them at once.
+        let params = r#"{"assume_offset": "+25:00", "assume_ofset": "Z", "fields": {
+            "bar": {"path": "", "kind": "nope", "colour": 1}, "Timestamp": "t", "url": "a..b", "city": {"unit": 1}}}"#;
+        let all = [
+            "parameter `assume_offset`: `+25:00` is no offset such as `Z`, `+01:00` or `-0330`",
+            "parameter `assume_ofset`: there is no such parameter; there are `assume_offset` and `fields`",
+            "parameter `fields.Timestamp`: the name of a column is lower-case letters, digits and `_`, begins with a letter, and has at most 64 bytes",
+            "parameter `fields.Timestamp`: no field of the contract has that name, and a further column needs a kind: {\"path\": \"…\", \"kind\": \"real\"}",
+            "parameter `fields.bar.colour`: there is no such parameter; there are `path`, `kind`, `family`, `unit` and `doc`",
+            "parameter `fields.bar.kind`: `nope` is no kind; it is one of text, json, instant, duration, integer, unsigned, real, boolean",
+            "parameter `fields.bar.path`: `` is no path: there is an empty name in it",
+            "parameter `fields.city.unit`: must be a string, not a number",
+            "parameter `fields.city.path`: is missing",
+            "parameter `fields.url`: `a..b` is no path: there is an empty name in it",
+        ];
+        assert_eq!(Settings::parse(params).unwrap_err().to_string(), all.join("\n"));
         let many = vec!["\"p\""; 65].join(",");
         let error = Settings::parse(&format!(r#"{{"fields": {{"url": [{many}]}}}}"#)).unwrap_err();
         assert_eq!(error.to_string(), "parameter `fields.url`: 65 paths are too many; at most 64");

@@ -102,7 +102,7 @@ fn what_is_around_a_payload() {
 fn refusals_of_the_whole_payload() {
     let table: &[(&[u8], &str, Option<u32>, &str)] = &[
         (b"", "invalid-json", Some(0), "no JSON: the payload is empty"),
-        (b"\n", "invalid-json", Some(1), "no JSON: a value should stand at byte 1, not the end"),
+        (b"  ", "invalid-json", Some(2), "no JSON: a value should stand at byte 2, not the end"),
         (b"\xef\xbb\xbf", "invalid-json", Some(3), "no JSON: a value should stand at byte 3, not the end"),
         (b"{", "invalid-json", Some(1), "no JSON: a name in quotes should stand at byte 1, not the end"),
         (
@@ -142,7 +142,7 @@ fn refusals_of_the_whole_payload() {
             "no UTF-8: byte 7 (0xed) begins no character, in `a`",
         ),
         (b"[1]", "not-an-object", Some(0), "the payload is an array, not an object"),
-        (b" \"x\"\n", "not-an-object", Some(1), "the payload is a string, not an object"),
+        (b" \"x\"", "not-an-object", Some(1), "the payload is a string, not an object"),
         (b"null", "not-an-object", Some(0), "the payload is null, not an object"),
         (b"1e5", "not-an-object", Some(0), "the payload is a number, not an object"),
         (b"[1", "invalid-json", Some(2), "no JSON: `,` or `]` should stand at byte 2, not the end, in `[0]`"),
@@ -151,7 +151,11 @@ fn refusals_of_the_whole_payload() {
     ];
     for (payload, reason, at, message) in table {
         let expected = (reason.to_string(), *at, message.to_string());
-        assert_eq!(refused(payload), expected, "{}", String::from_utf8_lossy(payload));
+        // The end of a line is no part of what is judged: a file's line and a message are told the same.
+        for end in ["", "\n", "\r\n"] {
+            let line = [payload, end.as_bytes()].concat();
+            assert_eq!(refused(&line), expected, "{:?}", String::from_utf8_lossy(&line));
+        }
     }
 }
 

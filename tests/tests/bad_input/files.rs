@@ -23,9 +23,30 @@ fn no_file_at_all() {
     fails(&folder, &["run"], 1, missing);
     fs::create_dir(folder.path().join("data/a")).unwrap();
     fails(&folder, &["run"], 1, "error: no file matches {folder}/data/a");
-    // A folder stands for the files in it.
+    // A folder stands for the files in it, named or matched.
     folder.write("data/a/b", EVENT);
     assert_eq!(records(&folder), 1);
+}
+
+#[test]
+fn a_path_among_others_that_matches_nothing() {
+    let folder = folder("among");
+    fs::create_dir(folder.path().join("in")).unwrap();
+    folder.write("in/a", EVENT);
+    folder.write("clickmill.toml", SETTINGS.replace("data/*", "data/*\", \"in/*\", \"in/b"));
+    let missing = "error: cannot read {folder}/in/b: No such file or directory (os error 2)";
+    fails(&folder, &["run"], 1, missing);
+    folder.write("clickmill.toml", SETTINGS.replace("data/*", "data/*\", \"in/*\", \"in/*.gz"));
+    for command in ["run", "check"] {
+        fails(&folder, &[command], 1, "error: no file matches {folder}/data/*, nor {folder}/in/*.gz");
+    }
+    // Followed, it may come later; a folder that is matched stands for its files.
+    folder.ok(&["run", "--follow", "--until-idle", "300ms"]);
+    assert_eq!(stored(&folder), 1);
+    fs::create_dir_all(folder.path().join("data/inner")).unwrap();
+    folder.write("data/inner/b", EVENT);
+    folder.write("in/c.gz", EVENT);
+    assert_eq!((records(&folder), stored(&folder)), (2, 3));
 }
 
 #[test]
@@ -227,6 +248,25 @@ fn damaged_compressed_files_count_up_to_the_damage() {
         let before = stored(&folder);
         assert!(before > LINES as u64 / 4, "{name}: {before} lines");
     }
+}
+
+#[test]
+fn a_gzip_file_that_goes_on_with_something_else() {
+    let folder = folder("trailing");
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(EVENT.as_bytes()).unwrap();
+    let whole = encoder.finish().unwrap();
+    folder.write("data/a", [&whole[..], b"garbage"].concat());
+    let message = format!(
+        "error: {{folder}}/data/a goes on after its last gzip member, at byte {} of the file (byte {} decompressed), with what is \
+         no member: cut that off, or mend it; the whole lines before that are counted",
+        whole.len(),
+        EVENT.len()
+    );
+    fails(&folder, &["run"], 1, &message);
+    assert_eq!(stored(&folder), 1);
+    folder.write("data/a", &whole);
+    assert_eq!((records(&folder), stored(&folder)), (0, 1));
 }
 
 #[test]

@@ -73,6 +73,26 @@ fn every_reason_in_a_mix_and_alone() {
     }
 }
 
+/// The end of a line is no part of its record: no place lies behind it, and what is said is what a message of Kafka is told.
+#[test]
+fn records_that_end_too_early() {
+    let folder = folder("early");
+    folder.write("data/a", "{\n{\"a\":\"b\n[1\r\n{");
+    folder.ok(&["run"]);
+    let letters = ndjson(&folder.ok(&["dead-letters", "--format", "ndjson"]));
+    let shown: Vec<_> = letters
+        .iter()
+        .map(|letter| {
+            let number = |field: &str| letter[field].as_u64().unwrap();
+            (number("length"), number("at"), letter["message"].as_str().unwrap())
+        })
+        .collect();
+    let name = "no JSON: a name in quotes should stand at byte 1, not the end";
+    let unclosed = "no JSON: the string that begins at byte 5 has no closing quote, in `a`";
+    let list = "no JSON: `,` or `]` should stand at byte 2, not the end, in `[0]`";
+    assert_eq!(shown, [(1, 1, name), (7, 5, unclosed), (3, 2, list), (1, 1, name)]);
+}
+
 /// Too late is a record where the settings give followed files a retention, and 100 events are before it.
 #[test]
 fn too_late_in_followed_files() {

@@ -69,7 +69,7 @@ fn what_is_no_store() {
         &folder,
         &["run"],
         1,
-        "error: cannot make the folder ./store/events/replaced: Not a directory (os error 20)",
+        "error: ./store is a file, but a store is a folder; give `path` in [store] another one",
     );
     fs::remove_file(folder.path().join("store")).unwrap();
     fs::create_dir(folder.path().join("store")).unwrap();

@@ -42,6 +42,12 @@ impl Folder {
 
     /// Makes the folder where it is missing and takes it for this process, until the file returned is dropped.
     pub fn take(&self) -> Result<File, Trouble> {
+        if self.0.is_file() {
+            return Err(Trouble::Final(format!(
+                "{} is a file, but a store is a folder; give `path` in [store] another one",
+                self.0.display()
+            )));
+        }
         for table in [Table::Events, Table::Documents] {
             let made = fs::create_dir_all(self.replaced(table));
             made.map_err(|error| io_trouble("make the folder", &self.replaced(table), &error))?;

@@ -24,7 +24,7 @@ use crate::{
     folder::{Folder, Table},
     store::{
         database::{self, DocumentFile, EventFile},
-        events::{PLACE, table_trouble},
+        events::{PLACE, names, table_trouble},
         open_listed,
     },
     table::{Scan, Spec, TableError},
@@ -134,6 +134,21 @@ impl StoreReader {
             None => Vec::new(),
         };
         Fences::new(row, &older).map_err(|error| self.damaged(&error))
+    }
+
+    /// The columns that stored events have, each once: those of the first file, then what others have beside them.
+    pub fn event_columns(&self) -> Result<Vec<String>, Trouble> {
+        let files = database::event_files(&self.connection).map_err(|error| self.sqlite(error))?;
+        let (mut described, mut all) = (HashSet::new(), Vec::new());
+        for file in files {
+            if described.insert(file.columns.clone()) {
+                let names = names(&file.columns).into_iter();
+                let new: Vec<String> =
+                    names.filter(|name| !PLACE.contains(&&**name) && !all.contains(name)).collect();
+                all.extend(new);
+            }
+        }
+        Ok(all)
     }
 
     /// All events that are true, by partition and mostly by offset, until `each` breaks.

@@ -250,14 +250,59 @@ fn a_damaged_file_counts_up_to_the_damage() {
             let (rest, trouble) = read_from(&source, &last.after);
             assert_eq!((records.len() + rest.len(), trouble), (20_000, None));
         }
-        folder.write("b", &[gzip(b"1\n"), b"garbage, and some more of it".to_vec()].concat());
+    }
+}
+
+#[test]
+fn what_follows_the_last_member_is_told_with_its_place() {
+    let member = gzip(b"1\n");
+    for (behind, at) in [(&b"garbage"[..], 0), (b"garbage, and some more of it", 0), (b"\0\0\x1fx", 2)] {
+        let folder = Folder::new();
+        folder.write("b", &[&member, behind].concat());
         let (records, trouble) = read_from(&folder.source(&["b"], false), &Position::default());
         assert_eq!(payloads(&records), ["1"]);
-        assert!(
-            matches!(&trouble, Some(Trouble::Final(text)) if text.contains("damaged near byte")),
-            "{trouble:?}"
+        let expected = format!(
+            "{} goes on after its last gzip member, at byte {} of the file (byte 2 decompressed), with what is no member: cut \
+             that off, or mend it; the whole lines before that are counted",
+            folder.path("b").display(),
+            member.len() + at
         );
+        assert_eq!(trouble, Some(Trouble::Final(expected)));
     }
+    // A member that has only begun is cut off, and zeros are padding.
+    let folder = Folder::new();
+    folder.write("b", &[&member[..], &member[..1]].concat());
+    let (_, trouble) = read_from(&folder.source(&["b"], false), &Position::default());
+    assert!(matches!(&trouble, Some(Trouble::Final(text)) if text.contains("is cut off")), "{trouble:?}");
+    folder.write("b", &[&member[..], &[0; 100_000], &member].concat());
+    assert_eq!(payloads(&read_all(&folder.source(&["b"], false))), ["1", "1"]);
+}
+
+#[test]
+fn each_path_must_match_something_where_all_files_are_there() {
+    let folder = Folder::new();
+    fs::create_dir_all(folder.path("in")).unwrap();
+    fs::create_dir_all(folder.path("empty")).unwrap();
+    folder.write("in/a", b"1\n");
+    for paths in [&["empty/*", "in/*"][..], &["in/a", "empty"], &["in/*", "in/b*"]] {
+        let (_, trouble) = read_from(&folder.source(paths, false), &Position::default());
+        let wrong = if paths[0].starts_with("empty") { paths[0] } else { paths[1] };
+        let expected = format!("no file matches {}", folder.path(wrong).display());
+        assert_eq!(trouble, Some(Trouble::Final(expected)));
+    }
+    let (_, trouble) = read_from(&folder.source(&["empty", "in/a", "x*"], false), &Position::default());
+    let (empty, x) = (folder.path("empty"), folder.path("x*"));
+    let expected = format!("no file matches {}, nor {}", empty.display(), x.display());
+    assert_eq!(trouble, Some(Trouble::Final(expected)));
+    // What matches a file that another path has named matches it all the same.
+    assert_eq!(payloads(&read_all(&folder.source(&["in/a", "in/*", "in"], false))), ["1"]);
+    // Followed, it may come later.
+    let source = folder.source(&["empty/*", "in/*"], true);
+    let mut position = Position::default();
+    let mut reader = block_on(source.open(ALL, &position)).unwrap();
+    assert_eq!(payloads(&follow(&mut reader, &mut position, 1)), ["1"]);
+    folder.write("empty/b", b"2\n");
+    assert_eq!(payloads(&follow(&mut reader, &mut position, 1)), ["2"]);
 }
 
 #[test]
@@ -288,7 +333,16 @@ fn a_folder_is_its_files() {
     folder.write("d/.hidden", b"3\n");
     folder.write("d/deeper/c", b"4\n");
     assert_eq!(payloads(&read_all(&folder.source(&["d"], false))), ["1", "2"]);
-    assert_eq!(payloads(&read_all(&folder.source(&["d/b", "d/*", "./d/a"], false))), ["1", "2"]);
+    assert_eq!(payloads(&read_all(&folder.source(&["d/b", "./d/a"], false))), ["1", "2"]);
+    // One that a pattern matches, too; a store is no input.
+    let everything = ["1", "2", "4"];
+    assert_eq!(payloads(&read_all(&folder.source(&["d/b", "d/*", "./d/a"], false))), everything);
+    assert_eq!(payloads(&read_all(&folder.source(&["d/d*"], false))), ["4"]);
+    fs::create_dir(folder.path("d/store")).unwrap();
+    folder.write("d/store/store.sqlite", b"5\n");
+    assert_eq!(payloads(&read_all(&folder.source(&["d/*"], false))), everything);
+    // Two stars are no more than one.
+    assert_eq!(payloads(&read_all(&folder.source(&["**/a"], false))), ["1"]);
 }
 
 #[test]

@@ -41,12 +41,38 @@ pub enum Fault {
     UnknownImport { import: String },
     #[error("it does not fit version {VERSION} of the contract: {0}")]
     Mismatch(String),
-    #[error("it refuses its parameters: {0}")]
+    /// What the plugin says: a line for each parameter.
+    #[error("it refuses its parameters: {}", .0.replace('\n', "\n  "))]
     Params(String),
     #[error("what it says of itself cannot be: {0}")]
     Description(String),
     #[error("it cannot be started: {0}")]
     Start(String),
+}
+
+impl Fault {
+    /// What to do about it; empty where the fault says that itself.
+    pub fn help(&self) -> String {
+        match self {
+            Fault::Unreadable(_) | Fault::GrantUnreadable { .. } => {
+                "name a file that is there and may be read; relative paths begin at the folder of the settings".into()
+            }
+            Fault::NoComponent(_) | Fault::Damaged(_) => {
+                "build the plugin for the target wasm32-wasip2, and name what comes out".into()
+            }
+            Fault::OtherKind { found: Kind::Parser, .. } => "give it in `[parser]`".into(),
+            Fault::OtherKind { found, .. } => format!("give it in `[[{found}]]`"),
+            Fault::OtherVersion { .. } | Fault::Mismatch(_) => {
+                format!("build the plugin against version {VERSION} of the contract")
+            }
+            Fault::NoPlugin { .. } => {
+                "a plugin exports the interface of one of the contract's four worlds: see wit/v0".into()
+            }
+            Fault::UnknownImport { .. } => "build the plugin without what needs it".into(),
+            Fault::Start(_) => "give it more with `limits`, or mend the plugin".into(),
+            Fault::NotShipped(_) | Fault::Params(_) | Fault::Description(_) => String::new(),
+        }
+    }
 }
 
 fn article(kind: Kind) -> &'static str {

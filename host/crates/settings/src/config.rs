@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::pipeline::Pipeline;
+use crate::read::Origin;
 
 /// How long the state of groups and keys is kept where nothing is said and a horizon applies: 30 days.
 pub const DEFAULT_RETENTION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -32,6 +33,8 @@ pub struct Config {
     pub limits: Limits,
     /// The plugins and what they are asked for.
     pub pipeline: Pipeline,
+    /// The file that says all this, for faults that only loading finds.
+    pub origin: Origin,
 }
 
 impl Config {
@@ -50,6 +53,7 @@ impl Config {
             state: State::default(),
             limits: Limits::default(),
             pipeline: Pipeline::default(),
+            origin: Origin::default(),
         }
     }
 

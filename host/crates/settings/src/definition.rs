@@ -93,21 +93,28 @@ impl Definition {
 
 /// Adds a line if two lists differ; lists of the same names in another order differ too, for state follows the order.
 fn compare(lines: &mut Vec<String>, what: &str, new: &[String], old: &[String]) {
-    let missing = |from: &[String], of: &[String]| {
-        Vec::from_iter(of.iter().filter(|name| !from.contains(name)).cloned()).join(", ")
+    let without = |of: &[String], others: &[String]| {
+        Vec::from_iter(of.iter().filter(|name| !others.contains(name)).cloned())
     };
-    let (added, removed) = (missing(old, new), missing(new, old));
-    match (new == old, added.is_empty(), removed.is_empty()) {
-        (true, _, _) => {}
-        (_, true, true) => {
-            lines.push(format!("{what}: the order is {}, the store has {}", new.join(", "), old.join(", ")))
-        }
-        (_, false, true) => lines.push(format!("{what}: {added} is new, the store does not have it")),
-        (_, true, false) => lines.push(format!("{what}: {removed} is missing, the store has it")),
-        (_, false, false) => {
-            lines.push(format!(
-                "{what}: {added} is new, the store does not have it; {removed} is missing, the store has it"
-            ));
-        }
+    let differences: Vec<String> = [
+        said(&without(new, old), "new, the store does not have"),
+        said(&without(old, new), "missing, the store has"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if !differences.is_empty() {
+        lines.push(format!("{what}: {}", differences.join("; ")));
+    } else if new != old {
+        lines.push(format!("{what}: the order is {}, the store has {}", new.join(", "), old.join(", ")));
     }
+}
+
+/// `a is new, the store does not have it`, or `a, b and c are … them`; nothing of no names.
+fn said(names: &[String], what: &str) -> Option<String> {
+    let (last, others) = names.split_last()?;
+    Some(match others {
+        [] => format!("{last} is {what} it"),
+        others => format!("{} and {last} are {what} them", others.join(", ")),
+    })
 }

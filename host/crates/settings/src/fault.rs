@@ -19,7 +19,7 @@ pub struct Fault {
     pub text: String,
     /// What is wrong.
     pub message: String,
-    /// What would be right.
+    /// What would be right; empty where nothing can be said.
     pub help: String,
 }
 
@@ -34,8 +34,11 @@ impl fmt::Display for Fault {
         writeln!(f, "{margin}--> {}:{}:{}", self.file, self.line, self.column)?;
         writeln!(f, "{margin} |")?;
         writeln!(f, "{}", format!("{} | {excerpt}", self.line).trim_end())?;
-        writeln!(f, "{margin} | {indent}{}", "^".repeat(carets))?;
-        write!(f, "{margin} = help: {}", self.help)
+        write!(f, "{margin} | {indent}{}", "^".repeat(carets))?;
+        if !self.help.is_empty() {
+            write!(f, "\n{margin} = help: {}", self.help)?;
+        }
+        Ok(())
     }
 }
 
@@ -122,7 +125,7 @@ pub(crate) fn quote(text: &str) -> String {
 }
 
 /// `a`, `b` or `c`.
-pub(crate) fn alternatives(names: &[&str]) -> String {
+pub fn alternatives(names: &[&str]) -> String {
     let mut text = String::new();
     for (place, name) in names.iter().enumerate() {
         text.push_str(match place {
@@ -136,7 +139,7 @@ pub(crate) fn alternatives(names: &[&str]) -> String {
 }
 
 /// The one of `names` that a misspelt `name` most likely meant.
-pub(crate) fn nearest<'n>(name: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+pub fn nearest<'n>(name: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     let plain = |name: &str| name.to_lowercase().replace('-', "_");
     let (name, far) = (plain(name), (name.chars().count() / 3).max(1));
     let distance = |other: &str| match plain(other) {

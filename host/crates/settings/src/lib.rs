@@ -15,7 +15,7 @@ pub mod schema;
 
 pub use config::*;
 pub use definition::*;
-pub use fault::Fault;
+pub use fault::{Fault, alternatives, nearest};
 pub use pipeline::*;
 pub use quantity::{QuantityError, parse_duration, parse_size, show_duration, show_size};
-pub use read::{decode, parse};
+pub use read::{NamedComponent, Origin, Part, decode, parse};

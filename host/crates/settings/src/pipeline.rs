@@ -171,7 +171,7 @@ impl Rollup {
 pub struct Window {
     /// As written: `1m`. Part of the index's name and of a document's identity.
     pub name: String,
-    /// Its size in milliseconds, positive.
+    /// Its size in milliseconds: whole seconds, at least one.
     pub millis: i64,
 }
 

@@ -86,8 +86,10 @@ pub const SOURCE: Section = Section {
             "paths",
             "list of strings",
             Required,
-            "Files, folders (all files in them) or patterns with `*`, `?` and `[…]`, relative to the folder of this file. \
-             Compression (gzip, zstd) is told by a file's content.",
+            "Files, folders or patterns with `*`, `?` and `[…]`, relative to the folder of this file. A folder, named or matched, \
+             stands for the files in it, but not for those in folders inside it; `**` is no more than `*`. Names that begin with \
+             a dot are left out where they are not written. Each entry must match something, unless files are followed. \
+             Compression (gzip, zstd) is told by a file's content. A store belongs to its `paths`.",
         )
         .of("files"),
         key(
@@ -128,7 +130,7 @@ pub const SOURCE: Section = Section {
         key("events", "whole number, at least 1", Means("without end"), "Records in all, over all partitions.").of("generate"),
         key("rate", "whole number, at least 1", Means("as fast as they are taken"), "Records a second, over all partitions.")
             .of("generate"),
-        key("seed", "whole number", Is("1"), "What the traffic is drawn from: the same settings make the same records.")
+        key("seed", "whole number", Is("1"), "What the traffic is drawn from: the same settings make the same records. A store belongs to its seed.")
             .of("generate"),
         key("users", "whole number, 1 to 1000000000", Is("10000"), "Distinct users.").of("generate"),
         key("urls", "whole number, 1 to 1000000000", Is("1000"), "Distinct URLs.").of("generate"),
@@ -297,8 +299,9 @@ pub const STATE: Section = Section {
             "retention",
             "duration, 1s to 36500d",
             Means("30d where input has no end; followed files: no limit"),
-            "A record that lies farther behind the newest of its partition is a dead letter, `too-late`. Files have no such \
-             limit unless they are followed and this is given; generated traffic has none if it ends.",
+            "A record is a dead letter, `too-late`, if it lies farther behind the 100th greatest time among the events before it \
+             in its partition; with fewer than 100 events before it, none is. Files have no such limit unless they are followed \
+             and this is given; generated traffic has none if it ends.",
         ),
         key(
             "keys",
@@ -436,7 +439,8 @@ pub const ROLLUP: Section = Section {
             "windows",
             "list of durations",
             Is("[\"1m\", \"1h\", \"1d\"]"),
-            "Sizes of the tumbling windows, 1 to 16, no two alike. They are aligned to 1970-01-01T00:00:00Z.",
+            "Sizes of the tumbling windows, 1 to 16, no two alike: whole seconds, `1s` to `36500d`. They are aligned to \
+             1970-01-01T00:00:00Z.",
         ),
         key(
             "metrics",

@@ -222,7 +222,7 @@ fn plugins_add_to_the_defaults_or_take_the_place_of_one() {
     assert_eq!((geo.limits.memory, geo.limits.reply), (2 << 30, 1 << 20));
     assert_eq!((enrichers[0].limits.memory, enrichers[0].limits.reply), (1 << 30, 1 << 20));
     assert_eq!(names(metrics), ["clicks", "unique-users", "time-on-page", "visits"]);
-    assert_eq!(metrics[1].plugin, PluginRef::Path(PathBuf::from("/etc/clickmill/./other.wasm")));
+    assert_eq!(metrics[1].plugin, PluginRef::Path(PathBuf::from("/etc/clickmill/other.wasm")));
     assert_eq!(metrics[0].params, "");
     assert_eq!(rollups[0].metrics, names(metrics));
 }
@@ -288,7 +288,7 @@ fn a_definition_names_what_differs_and_survives_json() {
             "metrics: c is new, the store does not have it; time-on-page is missing, the store has it",
             "rollups: url is new, the store does not have it",
             "by of the rollup url-country: the order is country, url, the store has url, country",
-            "windows of the rollup url-country: 7d is new, the store does not have it; 1h, 1d is missing, the store has it",
+            "windows of the rollup url-country: 7d is new, the store does not have it; 1h and 1d are missing, the store has them",
             "metrics of the rollup url-country: c is new, the store does not have it; time-on-page is missing, the store \
              has it",
         ]

@@ -41,6 +41,10 @@ pub enum InputError {
         at: u64,
         what: String,
     },
+    /// After a member of a gzip file stands what begins no other.
+    Trailing {
+        at: u64,
+    },
 }
 
 /// Counts what is taken out of a buffer, and remembers whether an error is the file's own.
@@ -191,6 +195,9 @@ impl Input {
     }
 }
 
+/// What a member of a gzip file begins with.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
 /// Reads member after member; zeros after the last one are padding.
 fn read_gzip(
     decoder: &mut Option<Box<GzDecoder<Counted>>>,
@@ -210,13 +217,21 @@ fn read_gzip(
         let Some(member) = decoder.take() else { return Ok(()) };
         let mut file = member.into_inner();
         loop {
-            let (zeros, length) = match file.fill_buf() {
-                Ok(bytes) => (bytes.iter().take_while(|byte| **byte == 0).count(), bytes.len()),
+            let (zeros, length, begins) = match file.fill_buf() {
+                Ok(bytes) => {
+                    let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+                    // Where the buffer or the file ends after one byte, a member may go on.
+                    let begins = bytes[zeros..].iter().zip(GZIP).all(|(byte, of_member)| *byte == of_member);
+                    (zeros, bytes.len(), begins)
+                }
                 Err(error) => return Err(InputError::Io(error)),
             };
             file.consume(zeros);
             if length == 0 {
                 return Ok(());
+            }
+            if zeros < length && !begins {
+                return Err(InputError::Trailing { at: file.taken });
             }
             if zeros < length {
                 *decoder = Some(Box::new(GzDecoder::new(file)));

@@ -4,13 +4,13 @@ use std::{
     collections::BTreeSet,
     fs, io,
     os::unix::fs::MetadataExt,
-    path::{Component, Path, PathBuf},
+    path::{Path, PathBuf},
     time::Duration,
 };
 
 use clickmill_tasks::env::Trouble;
 
-use crate::folder::io_trouble;
+use crate::folder::{Folder, io_trouble};
 
 /// What a file is beside its name: it stays when the file is renamed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -83,39 +83,34 @@ impl Patterns {
         Patterns(vec![path.into()])
     }
 
-    /// The files there are, by name. Where they are all that there will be (`complete`), a path that is none and a pattern
-    /// that matches none are errors.
+    /// The files there are, by name. Where they are all that there will be (`complete`), each path that is none and each pattern
+    /// that matches none is an error: of what is misspelt, nothing would be missed.
     pub fn expand(&self, complete: bool) -> Result<Vec<Found>, Trouble> {
-        let mut paths = BTreeSet::new();
+        let (mut paths, mut unmatched) = (BTreeSet::new(), Vec::new());
         for pattern in &self.0 {
-            let before = paths.len();
-            if pattern.is_dir() {
-                paths.extend(folder(pattern)?);
-            } else if has_wildcards(pattern) && !pattern.exists() {
-                matching(pattern, &mut paths)?;
+            let found = if has_wildcards(pattern) && !pattern.exists() {
+                matching(pattern)?
             } else {
-                let found = match fs::metadata(pattern) {
-                    Ok(metadata) if metadata.is_file() => true,
+                match fs::metadata(pattern) {
+                    Ok(metadata) if metadata.is_dir() => folder(pattern)?,
+                    Ok(metadata) if metadata.is_file() => vec![pattern.clone()],
                     Ok(_) => {
                         return Err(Trouble::Final(format!(
                             "{} is neither a file nor a folder",
                             pattern.display()
                         )));
                     }
-                    Err(error) if error.kind() == io::ErrorKind::NotFound && !complete => false,
+                    Err(error) if error.kind() == io::ErrorKind::NotFound && !complete => Vec::new(),
                     Err(error) => return Err(io_trouble("read", pattern, &error)),
-                };
-                if found {
-                    paths.insert(pattern.clone());
-                    continue;
                 }
+            };
+            if found.is_empty() {
+                unmatched.push(pattern.display().to_string());
             }
-            if complete && paths.len() == before && self.0.len() == 1 {
-                return Err(Trouble::Final(format!("no file matches {}", pattern.display())));
-            }
+            paths.extend(found);
         }
-        if complete && paths.is_empty() {
-            return Err(Trouble::Final("no file matches any of the source's paths".into()));
+        if complete && !unmatched.is_empty() {
+            return Err(Trouble::Final(format!("no file matches {}", unmatched.join(", nor "))));
         }
         let mut all = Vec::new();
         for path in paths {
@@ -141,18 +136,25 @@ fn folder(path: &Path) -> Result<Vec<PathBuf>, Trouble> {
     only_files(list().map_err(|error| io_trouble("list", path, &error))?)
 }
 
-/// Those of some paths that are files. What cannot be told is an error: a file that is left out would be missed by nobody.
+/// Those of some paths that are files.
 fn only_files(paths: Vec<PathBuf>) -> Result<Vec<PathBuf>, Trouble> {
     let mut files = Vec::new();
     for path in paths {
-        match fs::metadata(&path) {
-            Ok(metadata) if metadata.is_file() => files.push(path),
-            Ok(_) => {}
-            Err(error) if absent(&error) => {}
-            Err(error) => return Err(io_trouble("read", &path, &error)),
+        if kind(&path)?.is_some_and(|kind| kind.is_file()) {
+            files.push(path);
         }
     }
     Ok(files)
+}
+
+/// What is there of a name; none where there is nothing. What cannot be told is an error: a file that is left out would be missed
+/// by nobody.
+fn kind(path: &Path) -> Result<Option<fs::FileType>, Trouble> {
+    match fs::metadata(path) {
+        Ok(metadata) => Ok(Some(metadata.file_type())),
+        Err(error) if absent(&error) => Ok(None),
+        Err(error) => Err(io_trouble("read", path, &error)),
+    }
 }
 
 /// Whether there is nothing of a name.
@@ -164,14 +166,14 @@ fn has_wildcards(path: &Path) -> bool {
     path.as_os_str().as_encoded_bytes().iter().any(|byte| b"*?[".contains(byte))
 }
 
-fn matching(pattern: &Path, into: &mut BTreeSet<PathBuf>) -> Result<(), Trouble> {
+/// The files that a pattern matches, and those of the folders that it matches: a folder stands for its files, named or matched. A
+/// store beside the data is no input.
+fn matching(pattern: &Path) -> Result<Vec<PathBuf>, Trouble> {
     let mut reached = vec![PathBuf::new()];
-    let components: Vec<Component<'_>> = pattern.components().collect();
-    for (number, component) in components.iter().enumerate() {
-        let last = number + 1 == components.len();
+    for component in pattern.components() {
         let mut next = Vec::new();
         for path in reached {
-            if !has_wildcards(Path::new(component)) {
+            if !has_wildcards(Path::new(&component)) {
                 next.push(path.join(component));
                 continue;
             }
@@ -190,13 +192,19 @@ fn matching(pattern: &Path, into: &mut BTreeSet<PathBuf>) -> Result<(), Trouble>
                 }
             }
         }
-        if last {
-            into.extend(only_files(next)?);
-            return Ok(());
-        }
         reached = next;
     }
-    Ok(())
+    let mut files = Vec::new();
+    for path in reached {
+        match kind(&path)? {
+            Some(kind) if kind.is_dir() && !Folder::new(&path).database().exists() => {
+                files.extend(folder(&path)?);
+            }
+            Some(kind) if kind.is_file() => files.push(path),
+            _ => {}
+        }
+    }
+    Ok(files)
 }
 
 /// Whether a name is as the pattern says: `*` any bytes, `?` any character, `[…]` one of some bytes or ranges, `[!…]` none.

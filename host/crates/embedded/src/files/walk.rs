@@ -412,6 +412,9 @@ fn damage(path: &str, error: &InputError, read: u64) -> Trouble {
         InputError::Cut { at } => Trouble::Final(format!(
             "{path} is cut off: its compressed data ends too early, at byte {at} of the file (byte {read} decompressed); the whole lines before that are counted"
         )),
+        InputError::Trailing { at } => Trouble::Final(format!(
+            "{path} goes on after its last gzip member, at byte {at} of the file (byte {read} decompressed), with what is no member: cut that off, or mend it; the whole lines before that are counted"
+        )),
         InputError::Damaged { at, what } => Trouble::Final(format!(
             "{path} is damaged near byte {at} of the file (after byte {read} decompressed): {what}; the whole lines before that are counted"
         )),

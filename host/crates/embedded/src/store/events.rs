@@ -285,6 +285,12 @@ pub fn describe(specs: &[Spec]) -> String {
     serde_json::to_string(&names).unwrap_or_default()
 }
 
+/// The names of columns that were described.
+pub fn names(described: &str) -> Vec<String> {
+    let columns: Vec<(String, Kind)> = serde_json::from_str(described).unwrap_or_default();
+    columns.into_iter().map(|(name, _)| name).collect()
+}
+
 /// The file with some offsets only, and of each the row that was put last.
 fn rewrite(sealed: &Sealed, wanted: impl Fn(i64) -> bool, plain: &mut Plain) -> Result<Sealed, ParquetError> {
     let external = |error: TableError| ParquetError::General(error.to_string());

@@ -3,13 +3,14 @@
 
 mod kafka;
 mod names;
+mod origin;
 mod pipeline;
 mod reader;
 mod services;
 mod source;
 mod syntax;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
@@ -17,6 +18,7 @@ use toml::de::{DeTable, DeValue};
 use crate::config::{Commit, Config, Index, Limits, State, Store};
 use crate::fault::{Fault, Place, alternatives, nearest, quote};
 use crate::schema::{COMMIT, INDEX, LIMITS, SECTIONS, SOURCE, STATE, STORE};
+pub use origin::{NamedComponent, Origin, Part};
 use reader::{LARGEST, Reader, Table, elsewhere};
 
 /// Reads a configuration.
@@ -33,7 +35,9 @@ pub fn parse(file: &str, text: &str, base: &Path) -> Result<Config, Vec<Fault>> 
     let config = read(&mut reader, root.get_ref());
     let found = reader.found;
     match config {
-        Some(config) if broken.faults.is_empty() && found.is_empty() => Ok(config),
+        Some(config) if broken.faults.is_empty() && found.is_empty() => {
+            Ok(Config { origin: Origin::new(file, text), ..config })
+        }
         _ => Err(broken.and(found)),
     }
 }
@@ -81,7 +85,21 @@ fn read(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Option<Config> {
     if let (Some(index), Some(pipeline)) = (&index, &pipeline) {
         names::check_indices(reader, &index_table, index.name(), &pipeline.rollups);
     }
-    Some(Config { source: source?, store: store?, index: index?, commit, state, limits, pipeline: pipeline? })
+    Some(Config {
+        source: source?,
+        store: store?,
+        index: index?,
+        commit,
+        state,
+        limits,
+        pipeline: pipeline?,
+        origin: Origin::default(),
+    })
+}
+
+/// A path as written below the folder of the file, without steps that lead nowhere: `./a` below `.` is `./a`.
+fn joined(base: &Path, written: &str) -> PathBuf {
+    base.join(written).components().collect()
 }
 
 fn unknown_tables(reader: &mut Reader<'_>, root: &DeTable<'_>) {

@@ -1,7 +1,7 @@
 //! The plugins' tables, `[pipeline]` and `[[rollup]]`.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -21,6 +21,8 @@ const MOST: usize = 64;
 const MOST_PARTS: usize = 16;
 /// Longest window, in days.
 const LONGEST_WINDOW: i64 = 36_500;
+/// What windows are whole multiples of, in milliseconds: a document bears its start in whole seconds.
+const SECOND: i64 = 1_000;
 
 /// `None` only where a fault was found.
 pub(super) fn read(reader: &mut Reader<'_>, root: &DeTable<'_>, general: &Limits) -> Option<Pipeline> {
@@ -116,7 +118,7 @@ fn plugin(
     };
     let name = match reader.text(table, "name") {
         Some(name) => Some((*name.get_ref()).to_owned()),
-        None => reference.as_ref().map(default_name),
+        None => reference.as_ref().and_then(|_| name_of(table.table?)),
     };
     let span = if table.get("name").is_some() { table.span_of("name") } else { table.span_of("plugin") };
     let name = name.filter(|name| {
@@ -137,7 +139,7 @@ fn plugin(
 fn component(reader: &mut Reader<'_>, table: &Table<'_>, kind: Kind) -> Option<PluginRef> {
     let text = reader.text(table, "plugin")?;
     let written = *text.get_ref();
-    if written.contains('/') || written.ends_with(".wasm") {
+    if is_path(written) {
         return reader.as_path(text).map(PluginRef::Path);
     }
     let of_kind: Vec<_> = SHIPPED.iter().filter(|(_, of)| *of == kind).map(|(name, _)| *name).collect();
@@ -162,15 +164,23 @@ fn component(reader: &mut Reader<'_>, table: &Table<'_>, kind: Kind) -> Option<P
     None
 }
 
-fn default_name(reference: &PluginRef) -> String {
-    match reference {
-        PluginRef::Shipped(name) => name.clone(),
-        PluginRef::Path(path) => {
-            let file = path.file_name().unwrap_or_default().to_string_lossy();
-            let stem = file.strip_suffix(".wasm").unwrap_or(&file);
-            stem.to_owned()
-        }
+/// Whether the text that names a component is its path, not the name of a shipped one.
+pub(super) fn is_path(written: &str) -> bool {
+    written.contains('/') || written.ends_with(".wasm")
+}
+
+/// What the pipeline calls the plugin of a table: its `name`, or what its component is called; none where neither is a text. A
+/// parser that is not named is `json`.
+pub(super) fn name_of(table: &DeTable<'_>) -> Option<String> {
+    if let Some(name) = table.get("name") {
+        return name.get_ref().as_str().map(str::to_owned);
     }
+    let written = table.get("plugin").map_or(Some("json"), |plugin| plugin.get_ref().as_str())?;
+    if !is_path(written) {
+        return Some(written.to_owned());
+    }
+    let file = Path::new(written).file_name().unwrap_or_default().to_string_lossy();
+    Some(file.strip_suffix(".wasm").unwrap_or(&file).to_owned())
 }
 
 fn params(reader: &mut Reader<'_>, table: &Table<'_>) -> String {
@@ -344,8 +354,8 @@ fn windows(reader: &mut Reader<'_>, table: &Table<'_>) -> Option<Vec<Window>> {
                 continue;
             }
         };
-        if !(1..=LONGEST_WINDOW * 86_400_000).contains(&millis) {
-            let help = format!("write one from `1ms` to `{LONGEST_WINDOW}d`");
+        if !(SECOND..=LONGEST_WINDOW * 86_400_000).contains(&millis) || millis % SECOND != 0 {
+            let help = format!("write whole seconds, from `1s` to `{LONGEST_WINDOW}d`");
             reader.fault(text.span(), format!("{} is no size of a window", quote(name)), help);
         } else if let Some(other) = windows.iter().find(|other| other.millis == millis) {
             let message = format!("the windows `{}` and `{name}` are of one size", other.name);

@@ -1,6 +1,7 @@
 //! Typed access to the tables of a file that collects faults instead of stopping at one. A value that is absent or faulty
 //! reads as `None`; whoever asks goes on with a default, which is never used if there was a fault.
 
+use std::collections::BTreeSet;
 use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::joined;
 use crate::fault::{Fault, Place, alternatives, nearest, quote};
 use crate::quantity::{QuantityError, parse_duration, parse_size, show_duration, show_size};
 use crate::schema::{SECTIONS, Section};
@@ -129,7 +131,9 @@ impl Reader<'_> {
 
     fn unknown(&mut self, table: &Table<'_>, span: Span, name: &str) {
         let mut names: Vec<_> = table.section.keys.iter().map(|key| key.name).collect();
-        names.dedup();
+        // Sources of two kinds have a `start`.
+        let mut seen = BTreeSet::new();
+        names.retain(|name| seen.insert(*name));
         let help = match nearest(name, names.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
             None => elsewhere(name).unwrap_or_else(|| format!("it takes {}", alternatives(&names))),
@@ -235,7 +239,10 @@ impl Reader<'_> {
                 DeValue::String(text) if text.parse::<u64>().is_ok() => {
                     format!("write it without quotes: `{key} = {text}`")
                 }
-                _ => format!("write digits only: `{key} = {}`", (*range.start()).max(1)),
+                other => {
+                    let meant = meant(other).filter(|number| range.contains(number));
+                    format!("write digits only: `{key} = {}`", meant.unwrap_or((*range.start()).max(1)))
+                }
             };
             self.mismatch(key, value, "a whole number", help);
             return None;
@@ -336,7 +343,7 @@ impl Reader<'_> {
             self.fault(text.span(), message, "write the path in full");
             return None;
         }
-        Some(self.base.join(text.get_ref()))
+        Some(joined(self.base, text.get_ref()))
     }
 }
 
@@ -358,6 +365,14 @@ pub(super) fn elsewhere(name: &str) -> Option<String> {
     let near = nearest(name, SECTIONS.iter().flat_map(|section| section.keys).map(|key| key.name))?;
     let owner = SECTIONS.iter().find(|section| section.key(near).is_some())?;
     Some(format!("did you mean `{near}` of {}?", owner.title()))
+}
+
+/// The whole number that a number with a point or an exponent stands for: one million for `1e6`.
+fn meant(value: &DeValue<'_>) -> Option<u64> {
+    const EXACT: f64 = (1_u64 << 53) as f64;
+    let DeValue::Float(float) = value else { return None };
+    let number = float.as_str().parse::<f64>().ok()?;
+    (number.fract() == 0.0 && (0.0..=EXACT).contains(&number)).then_some(number as u64)
 }
 
 /// The end of a range that has none: the greatest whole number of TOML.
