@@ -1,3 +1,5 @@
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// What a value means.
@@ -15,6 +17,22 @@ pub enum Kind {
     Text,
     /// Text that is JSON.
     Json,
+}
+
+/// As the contract for plugins calls it.
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Kind::Instant => "instant",
+            Kind::Duration => "duration",
+            Kind::Integer => "integer",
+            Kind::Unsigned => "unsigned",
+            Kind::Real => "real",
+            Kind::Boolean => "boolean",
+            Kind::Text => "text",
+            Kind::Json => "json",
+        })
+    }
 }
 
 /// How a plugin wants a text column.

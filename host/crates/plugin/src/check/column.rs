@@ -122,11 +122,7 @@ fn checked(
             self::places(ground, places.starts, places.lengths, counts)?
         }
         (kind, other) => {
-            return Err(format!(
-                "{} are not how a column of kind {} is given",
-                data_name(&other),
-                kind_name(kind)
-            ));
+            return Err(format!("{} are not how a column of kind {} is given", data_name(&other), kind));
         }
     };
     let column = Column { data, valid };
@@ -217,18 +213,5 @@ fn data_name(data: &RawData) -> &'static str {
         RawData::Text(_) => "text values",
         RawData::Places(_) => "places",
         RawData::Coded(_) => "codes",
-    }
-}
-
-fn kind_name(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Instant => "instant",
-        Kind::Duration => "duration",
-        Kind::Integer => "integer",
-        Kind::Unsigned => "unsigned",
-        Kind::Real => "real",
-        Kind::Boolean => "boolean",
-        Kind::Text => "text",
-        Kind::Json => "json",
     }
 }
