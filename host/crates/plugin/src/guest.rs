@@ -209,11 +209,6 @@ impl Guest {
         }
     }
 
-    /// The instance, to be called elsewhere; until it is put back calls here say that it is spoilt.
-    pub fn take(&mut self) -> Guest {
-        Guest { plugin: self.plugin.clone(), running: self.running.take() }
-    }
-
     /// The function behind an export, for calls.
     pub fn func(&mut self, index: &ComponentExportIndex) -> Result<Func, CallError> {
         let Guest { plugin, running } = self;

@@ -4,7 +4,6 @@
 //! A guest is never trusted: whatever it does costs the call it was in, and its instance. What it is given is what `wit/v0` says
 //! and nothing else. It deliberately knows nothing of what a pipeline does with plugins, nor of any plugin by name.
 
-mod beside;
 mod cache;
 mod check;
 mod contract;

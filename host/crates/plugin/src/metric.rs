@@ -7,7 +7,6 @@ use clickmill_tasks::env::{CallError, Metric};
 use wasmtime::component::{ComponentExportIndex, Func, ResourceAny};
 
 use crate::{
-    beside::Beside,
     check,
     contract::{RawColumn, RawFailure, RawMetricInfo, RawValues, SentColumn, SentValues},
     error::Fault,
@@ -22,9 +21,6 @@ type OfSlots<'a> = (ResourceAny, &'a [u32]);
 type SaveAnswer = (Result<RawValues, RawFailure>,);
 type EvaluateAnswer = (Result<Vec<RawColumn>, RawFailure>,);
 type Reset = (ResourceAny,);
-
-/// Rows of an update that take longer than handing them to another thread.
-const WORTH_A_THREAD: usize = 512;
 
 /// A metric that was found to be one.
 pub struct MetricPlugin {
@@ -54,16 +50,15 @@ impl MetricPlugin {
             clear: clear?,
             reset: reset?,
         };
-        let mut slots = metric.start(&[], None).map_err(|error| Fault::Start(error.to_string()))?;
+        let mut slots = metric.start(&[]).map_err(|error| Fault::Start(error.to_string()))?;
         slots.typecheck().map_err(Fault::Mismatch)?;
         Ok((metric, info))
     }
 
-    /// An instance without slots, which evaluates to these columns; large updates run on other threads, where there are some.
-    pub fn start(&self, outputs: &[Field], beside: Option<Beside>) -> Result<WasmMetric, CallError> {
+    /// An instance without slots, which evaluates to these columns.
+    pub fn start(&self, outputs: &[Field]) -> Result<WasmMetric, CallError> {
         let mut guest = Guest::start(&self.plugin)?;
         Ok(WasmMetric {
-            beside,
             update: guest.func(&self.update)?,
             merge: guest.func(&self.merge)?,
             save: guest.func(&self.save)?,
@@ -79,7 +74,6 @@ impl MetricPlugin {
 /// An instance of a metric.
 pub struct WasmMetric {
     guest: Guest,
-    beside: Option<Beside>,
     update: Func,
     merge: Func,
     save: Func,
@@ -101,37 +95,13 @@ impl WasmMetric {
     }
 }
 
-fn update(
-    guest: &mut Guest,
-    func: Func,
-    inputs: &[Column],
-    slots: &[u32],
-    patient: bool,
-) -> Result<(), CallError> {
-    let lowered = Lowered::new(inputs);
-    let params = (guest.handle()?, &*lowered.columns(), slots);
-    let (answer,) = guest.call::<Update, Nothing>(func, "update", patient, params)?;
-    guest.succeed("update", slots.len(), answer)
-}
-
 impl Metric for WasmMetric {
     async fn update(&mut self, inputs: &[Column], slots: &[u32], patient: bool) -> Result<(), CallError> {
-        let Some(beside) = self.beside.as_ref().filter(|_| slots.len() >= WORTH_A_THREAD) else {
-            return update(&mut self.guest, self.update, inputs, slots, patient);
-        };
-        let (mut guest, func) = (self.guest.take(), self.update);
-        let (inputs, slots) = (inputs.to_vec(), slots.to_vec());
-        let updated = beside.run(move || {
-            let answer = update(&mut guest, func, &inputs, &slots, patient);
-            (guest, answer)
-        });
-        match updated.await {
-            Some((guest, answer)) => {
-                self.guest = guest;
-                answer
-            }
-            None => self.guest.handle().map(drop),
-        }
+        let lowered = Lowered::new(inputs);
+        let handle = self.guest.handle()?;
+        let params = (handle, &*lowered.columns(), slots);
+        let (answer,) = self.guest.call::<Update, Nothing>(self.update, "update", patient, params)?;
+        self.guest.succeed("update", slots.len(), answer)
     }
 
     async fn merge(&mut self, slots: &[u32], states: &Values, version: u32) -> Result<(), CallError> {

@@ -2,19 +2,16 @@
 
 use std::{
     fs,
-    num::NonZero,
     path::Path,
     sync::{Arc, OnceLock},
-    thread,
 };
 
-use clickmill_columns::{Field, Rows};
+use clickmill_columns::Field;
 use clickmill_settings::{Kind, Pipeline, PluginRef, PluginUse};
 use clickmill_tasks::env::{CallError, Described, Descriptions, Plugins};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::{
-    beside::Beside,
     cache,
     engine::Engine,
     enricher::{EnricherPlugin, WasmEnricher},
@@ -43,8 +40,6 @@ pub struct WasmPlugins {
     descriptions: Descriptions,
     parser: Arc<ParserPlugin>,
     pool: OnceLock<Arc<Pool>>,
-    /// None where there is one core.
-    beside: OnceLock<Option<Beside>>,
     enrichers: Vec<EnricherPlugin>,
     operators: Vec<OperatorPlugin>,
     metrics: Vec<MetricPlugin>,
@@ -71,24 +66,12 @@ impl WasmPlugins {
                 },
                 parser: Arc::new(parser),
                 pool: OnceLock::new(),
-                beside: OnceLock::new(),
                 enrichers,
                 operators,
                 metrics,
             }),
             _ => Err(errors),
         }
-    }
-
-    fn beside(&self) -> Result<Option<Beside>, CallError> {
-        if let Some(beside) = self.beside.get() {
-            return Ok(beside.clone());
-        }
-        let cores = thread::available_parallelism().map_or(1, NonZero::get);
-        let started = (cores > 1).then(|| Beside::start(cores)).transpose();
-        let started = started
-            .map_err(|error| CallError::Call(format!("threads for metrics cannot be started: {error}")))?;
-        Ok(self.beside.get_or_init(|| started).clone())
     }
 
     fn pool(&self) -> Result<Arc<Pool>, CallError> {
@@ -229,8 +212,6 @@ impl Plugins for WasmPlugins {
 
     fn metric(&self, metric: usize) -> Result<WasmMetric, CallError> {
         let info = &numbered(&self.descriptions.metrics, metric)?.info;
-        // Derived rows are awaited by whoever counts them, who has nothing else to do meanwhile.
-        let beside = if info.over == Rows::Events { self.beside()? } else { None };
-        numbered(&self.metrics, metric)?.start(&info.outputs, beside)
+        numbered(&self.metrics, metric)?.start(&info.outputs)
     }
 }

@@ -1,18 +1,16 @@
 //! Fresh slots: what the records since the last commit add to each group of one rollup, for the smallest window of a chain.
 
-use std::{future::Future, rc::Rc};
-
 use clickmill_columns::{Column, window_start};
 
 use crate::{
     context::{Context, Ended, blameless},
-    env::{CallError, Derived, Env, Metric, Plugins},
+    env::{CallError, Derived, Env, Metric as _, Plugins},
     failure::Failure,
     frame::{Events, reshape},
     groups::Groups,
     numbers::Numbers,
     origins::Origins,
-    plan::{Over, Plan, PlanMetric},
+    plan::{Over, Plan},
 };
 
 pub(crate) struct Fresh<E: Env> {
@@ -35,14 +33,14 @@ impl<E: Env> Fresh<E> {
         Ok(Fresh { rollup, chain, size, groups: Groups::default(), metrics })
     }
 
-    /// Counts events: one future for each metric over events, each independent of everything else.
-    pub fn count<'a>(
-        &'a mut self,
-        plan: &'a Plan,
+    /// Counts events.
+    pub async fn count(
+        &mut self,
+        plan: &Plan,
         numbers: &mut Numbers<E>,
-        events: Events<'a>,
+        events: Events<'_>,
         patient: bool,
-    ) -> Vec<impl Future<Output = Result<(), Failure>> + use<'a, E>> {
+    ) -> Result<(), Failure> {
         let Events { frame, rows, times, tuples, .. } = events;
         let (rollup, rollups) = (self.rollup, plan.rollups.len());
         let mut slots = Vec::with_capacity(rows.len());
@@ -50,16 +48,15 @@ impl<E: Env> Fresh<E> {
             let part = numbers.parts[number as usize * rollups + rollup];
             slots.push(self.groups.slot(window_start(time, self.size), part).0);
         }
-        let slots: Rc<[u32]> = slots.into();
-        let mut counting = Vec::new();
         for (metric, instance) in &mut self.metrics {
             let metric = &plan.metrics[*metric];
             if metric.over == Over::Events {
                 let inputs = metric.inputs.iter().map(|input| numbers.dictionaries.input(frame, input, rows));
-                counting.push(update(metric, instance, inputs.collect(), slots.clone(), rows, patient));
+                let answer = instance.update(&inputs.collect::<Vec<Column>>(), &slots, patient).await;
+                answer.map_err(|error| Failure::of(&metric.name, &metric.digest, error, rows))?;
             }
         }
-        counting
+        Ok(())
     }
 
     /// Counts what each operator derived of these rows, in the groups of the events that it is about.
@@ -111,16 +108,4 @@ impl<E: Env> Fresh<E> {
         }
         Ok(slots)
     }
-}
-
-async fn update<M: Metric>(
-    metric: &PlanMetric,
-    instance: &mut M,
-    inputs: Vec<Column>,
-    slots: Rc<[u32]>,
-    rows: &[u32],
-    patient: bool,
-) -> Result<(), Failure> {
-    let answer = instance.update(&inputs, &slots, patient).await;
-    answer.map_err(|error| Failure::of(&metric.name, &metric.digest, error, rows))
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use clickmill_columns::{Column, Tuple, Values};
-use futures_util::future::{join, join_all};
 
 use crate::{
     blocks::KeySlots,
@@ -138,23 +137,13 @@ impl<E: Env> Slots<E> {
         let (origins, tuples) = numbers.origins(plan, frame, rows, times)?;
         let times: Vec<i64> = rows.iter().map(|&row| times[row as usize]).collect();
         let Slots { operators, fresh, horizon } = self;
-        // What counts events needs nothing of the operators: it is begun before them, and may run beside them.
         let events = Events { frame, rows, times: &times, origins: &origins, tuples: &tuples };
-        let mut counting = Vec::new();
-        for fresh in fresh.iter_mut() {
-            counting.append(&mut fresh.count(plan, numbers, events, patient));
+        let mut derived = Vec::new();
+        for (operator, work) in plan.operators.iter().zip(operators) {
+            derived.push(work.operate(operator, numbers, events, horizon.get(), patient).await?);
         }
-        let operating = async {
-            let mut derived = Vec::new();
-            for (operator, work) in plan.operators.iter().zip(operators) {
-                derived.push(work.operate(operator, numbers, events, horizon.get(), patient).await?);
-            }
-            Ok::<_, Failure>(derived)
-        };
-        let (counted, derived) = join(join_all(counting), operating).await;
-        let derived = derived?;
-        counted.into_iter().collect::<Result<(), Failure>>()?;
         for fresh in fresh {
+            fresh.count(plan, numbers, events, patient).await?;
             fresh.count_derived(plan, numbers, rows, &derived, patient).await?;
         }
         Ok(())

@@ -29,7 +29,8 @@ use super::encode;
 const PAGE_ROWS: usize = 1 << 16;
 const PAGE_BYTES: usize = 1 << 20;
 /// A dictionary is judged by every so many values: it goes where more than a quarter of them were new, or it is too
-/// large: to look a value up costs more than to write it twice more.
+/// large: to look a value up costs more than to write it twice more. In the first page it goes where nearly all were new:
+/// values that come again and again are new at first, too.
 const TRIAL: usize = 1 << 13;
 const DICTIONARY_BYTES: usize = 2 << 20;
 
@@ -166,7 +167,9 @@ impl Text {
             return false;
         }
         let new = self.dictionary.len() - self.judged;
-        let poor = new * 4 > self.asked || self.dictionary.bytes() > DICTIONARY_BYTES;
+        let most =
+            if self.codes.len() < PAGE_ROWS && !self.used { self.asked * 9 / 10 } else { self.asked / 4 };
+        let poor = new > most || self.dictionary.bytes() > DICTIONARY_BYTES;
         (self.asked, self.judged) = (0, self.dictionary.len());
         poor
     }
