@@ -165,3 +165,41 @@ fn reindex_makes_the_index_whole_again() {
     folder.ok(&["run", "--until-idle", "2s"]);
     check(&folder, &traffic);
 }
+
+/// The index refuses some documents for good: they are kept, counted and shown, and everything else goes on.
+#[test]
+fn refused_documents_are_kept_until_they_are_taken() {
+    let name = unique("refused");
+    let traffic = topic(&name, 500, 200);
+    let folder = Folder::new("cluster-refused");
+    folder.write("clickmill.toml", on_the_cluster(&name));
+    folder.ok(&["run", "--until-idle", "2s"]);
+
+    let refuse =
+        r#"{"processors": [{"convert": {"field": "url", "type": "integer", "if": "ctx.country == 'DE'"}}]}"#;
+    elasticsearch("PUT", &format!("/_ingest/pipeline/{name}"), Some(refuse));
+    let index = format!("{name}-url-country-1h");
+    let through = |pipeline: &str| {
+        elasticsearch(
+            "PUT",
+            &format!("/{index}/_settings"),
+            Some(&format!(r#"{{"index.default_pipeline": "{pipeline}"}}"#)),
+        )
+    };
+    through(&name);
+    folder.ok(&["reindex"]);
+    let last = summary(&folder.ok(&["run", "--until-idle", "2s", "--summary", "json"]));
+    let found = documents(&folder.ok(&["query", "--format", "ndjson", "--limit", "0"]));
+    let refused = found.keys().filter(|(window, _, _, country)| window == "1h" && country == "DE").count();
+    assert!(refused > 0);
+    assert_eq!(last["documents_refused"], refused);
+    let kept = ndjson(&folder.ok(&["dead-letters", "--documents", "--format", "ndjson", "--limit", "0"]));
+    assert_eq!(kept.len(), refused);
+
+    through("_none");
+    folder.ok(&["reindex"]);
+    let last = summary(&folder.ok(&["run", "--until-idle", "2s", "--summary", "json"]));
+    assert_eq!(last["documents_refused"], 0);
+    assert_eq!(folder.ok(&["dead-letters", "--documents", "--format", "ndjson", "--limit", "0"]), "");
+    check(&folder, &traffic);
+}
