@@ -187,3 +187,26 @@ fn value(field: &Field, source: &Value) -> Stored {
     };
     read.unwrap_or(Stored::Null)
 }
+
+#[cfg(test)]
+mod tests {
+    use clickmill_columns::Family;
+
+    use super::*;
+
+    #[test]
+    fn a_real_comes_back_to_the_last_bit() {
+        let field = Field {
+            name: "avg_time_seconds".into(),
+            kind: Kind::Real,
+            unit: "s".into(),
+            family: Family::ClickData,
+            doc: String::new(),
+        };
+        for number in [718.736 / 3.0, 0.1 + 0.2, f64::MAX, f64::MIN_POSITIVE] {
+            let document = format!("{{\"avg_time_seconds\": {number}}}");
+            let document: Value = serde_json::from_str(&document).unwrap();
+            assert_eq!(value(&field, &document), Stored::Real(number));
+        }
+    }
+}
