@@ -267,6 +267,14 @@ fn bench_measures_what_it_says() {
     let whole = bench(&["--events", "3000", "--urls", "50"]);
     assert_eq!(whole["written"]["event_rows"], 3_000);
     assert!(whole["second_start"]["first_record_seconds"].is_number(), "{whole}");
+    let rollup =
+        "[[rollup]]\nname = \"land\"\nby = [\"country\"]\nwindows = [\"1d\"]\nmetrics = [\"clicks\"]\n";
+    folder.write("like.toml", format!("[source]\nkind = \"generate\"\n[store]\npath = \"other\"\n{rollup}"));
+    let like = bench(&["--events", "3000", "--urls", "50", "--config", "like.toml"]);
+    assert_eq!(like["written"]["event_rows"], 3_000);
+    let documents = |figures: &Value| figures["written"]["documents"].as_u64().unwrap();
+    assert!(documents(&like) < documents(&whole) / 4, "{like}");
+    assert!(!folder.path().join("other").exists(), "the store is the bench's own");
     let flat = bench(&["--flat", "--events", "3000", "--urls", "3"]);
     let [short, long] = &flat["runs"].as_array().unwrap()[..] else { panic!("two runs: {flat}") };
     assert_eq!((&short["events"], &long["events"]), (&3_000.into(), &30_000.into()));

@@ -5,6 +5,7 @@ use std::{path::Path, time::Duration};
 
 use clickmill_settings::Generate;
 use serde_json::{Value, json};
+use toml::Table;
 
 use super::{Args, measure::median, program};
 use crate::{
@@ -16,7 +17,7 @@ const TIMES: u64 = 10;
 /// Short enough that the shorter stream, too, has an event in about every group.
 const SPAN: Duration = Duration::from_secs(600);
 
-pub fn bench(args: &Args, folder: &Path) -> Result<Value, Error> {
+pub fn bench(args: &Args, folder: &Path, like: &Table) -> Result<Value, Error> {
     let events = args.events.unwrap_or(1_000_000);
     let traffic = |events| Generate {
         events: Some(events),
@@ -29,7 +30,7 @@ pub fn bench(args: &Args, folder: &Path) -> Result<Value, Error> {
     let sizes = [events, events.saturating_mul(TIMES)];
     let [short, long] = sizes.map(|events| {
         let file = program::stream(folder, &traffic(events))?;
-        program::Setup::new(folder, &format!("flat-{events}"), &[&file])
+        program::Setup::new(folder, &format!("flat-{events}"), &[&file], like)
     });
     let setups = [short?, long?];
     let mut costs = [Vec::new(), Vec::new()];

@@ -2,6 +2,7 @@
 //! machine that others use, too, tells the same.
 
 mod flat;
+mod like;
 mod measure;
 mod program;
 mod second;
@@ -18,6 +19,10 @@ use crate::{error::Error, generate::setting};
 
 #[derive(clap::Args)]
 pub struct Args {
+    /// Settings whose plugins, rollups, limits and commits are measured, instead of the default ones; the stream and the store
+    /// are the bench's own.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Events of the stream [default: 2000000; with --flat 1000000, and ten times as many].
     #[arg(long, value_parser = setting("events"), allow_negative_numbers = true)]
     events: Option<u64>,
@@ -49,9 +54,10 @@ pub struct Args {
 pub fn bench(args: Args) -> Result<ExitCode, Error> {
     let folder = args.folder.clone().unwrap_or_else(|| std::env::temp_dir().join("clickmill-bench"));
     std::fs::create_dir_all(&folder).map_err(failed(&folder))?;
+    let like = like::like(args.config.as_deref())?;
     let figures: Value = match args.flat {
-        true => flat::bench(&args, &folder)?,
-        false => whole::bench(&args, &folder)?,
+        true => flat::bench(&args, &folder, &like)?,
+        false => whole::bench(&args, &folder, &like)?,
     };
     if let Some(path) = &args.json {
         std::fs::write(path, figures.to_string()).map_err(failed(path))?;

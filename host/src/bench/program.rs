@@ -8,7 +8,8 @@ use std::{
 };
 
 use clickmill_settings::Generate;
-use serde_json::{Value, json};
+use serde_json::Value;
+use toml::Table;
 
 use super::{
     failed,
@@ -40,15 +41,18 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// `name` tells the setups of a folder apart.
-    pub fn new(folder: &Path, name: &str, files: &[&Path]) -> Result<Setup, Error> {
+    /// `name` tells the setups of a folder apart; all else is as in `like`.
+    pub fn new(folder: &Path, name: &str, files: &[&Path], like: &Table) -> Result<Setup, Error> {
         let store = folder.join(name);
         let paths: Vec<String> = files.iter().map(|path| path.display().to_string()).collect();
-        let text = format!(
-            "[source]\nkind = \"files\"\npaths = {}\n[store]\npath = {}\n",
-            json!(paths),
-            json!(store.display().to_string())
-        );
+        let mut settings = like.clone();
+        let mut source = Table::new();
+        source.insert("kind".into(), "files".into());
+        source.insert("paths".into(), paths.into());
+        settings.insert("source".into(), source.into());
+        let kept = Table::from_iter([("path".to_owned(), store.display().to_string().into())]);
+        settings.insert("store".into(), kept.into());
+        let text = settings.to_string();
         let settings = folder.join(format!("{name}.toml"));
         fs::write(&settings, text).map_err(failed(&settings))?;
         Ok(Setup { settings, store })

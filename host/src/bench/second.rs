@@ -9,6 +9,7 @@ use std::{
 
 use clickmill_settings::Generate;
 use serde_json::{Value, json};
+use toml::Table;
 
 use super::{failed, measure::measure, measure::median, program};
 use crate::{error::Error, output::say};
@@ -17,14 +18,14 @@ const STARTS: usize = 7;
 /// New records for each start.
 const NEW: usize = 1_000;
 
-pub fn bench(folder: &Path, stream: &Path) -> Result<Value, Error> {
+pub fn bench(folder: &Path, stream: &Path, like: &Table) -> Result<Value, Error> {
     let more = folder.join("more.jsonl");
     let mut records = clickmill_embedded::lines(&Generate { seed: 2, ..Generate::default() });
     let mut append = |file: File| {
         crate::generate::write(BufWriter::new(file), records.by_ref().take(NEW)).map_err(failed(&more))
     };
     append(File::create(&more).map_err(failed(&more))?)?;
-    let setup = program::Setup::new(folder, "second", &[stream, &more])?;
+    let setup = program::Setup::new(folder, "second", &[stream, &more], like)?;
     setup.run_anew()?;
     let (mut starts, mut loads) = (Vec::new(), Vec::new());
     for _ in 0..STARTS {

@@ -4,6 +4,7 @@ use std::{path::Path, process::Command};
 
 use clickmill_settings::Generate;
 use serde_json::{Value, json};
+use toml::Table;
 
 use super::{
     Args,
@@ -15,7 +16,7 @@ use crate::{
     output::{self, say},
 };
 
-pub fn bench(args: &Args, folder: &Path) -> Result<Value, Error> {
+pub fn bench(args: &Args, folder: &Path, like: &Table) -> Result<Value, Error> {
     let events = args.events.unwrap_or(2_000_000);
     let traffic = Generate {
         events: Some(events),
@@ -24,7 +25,7 @@ pub fn bench(args: &Args, folder: &Path) -> Result<Value, Error> {
         ..Generate::default()
     };
     let file = program::stream(folder, &traffic)?;
-    let setup = program::Setup::new(folder, "store", &[&file])?;
+    let setup = program::Setup::new(folder, "store", &[&file], like)?;
     let mut ours = Vec::new();
     let mut again = Vec::new();
     let mut peers: Vec<Vec<Run>> = args.peer.iter().map(|_| Vec::new()).collect();
@@ -40,7 +41,7 @@ pub fn bench(args: &Args, folder: &Path) -> Result<Value, Error> {
         again.push(setup.run_anew()?.0);
     }
     let mut figures = show(args, events, &ours, &again, &peers, &last)?;
-    figures["second_start"] = second::bench(folder, &file)?;
+    figures["second_start"] = second::bench(folder, &file, like)?;
     Ok(figures)
 }
 

@@ -142,7 +142,7 @@ impl StoreReader {
         let (mut described, mut all) = (HashSet::new(), Vec::new());
         for file in files {
             if described.insert(file.columns.clone()) {
-                let names = names(&file.columns).into_iter();
+                let names = names(&file.columns).map_err(|error| self.damaged(&error))?.into_iter();
                 let new: Vec<String> =
                     names.filter(|name| !PLACE.contains(&&**name) && !all.contains(name)).collect();
                 all.extend(new);

@@ -286,9 +286,9 @@ pub fn describe(specs: &[Spec]) -> String {
 }
 
 /// The names of columns that were described.
-pub fn names(described: &str) -> Vec<String> {
-    let columns: Vec<(String, Kind)> = serde_json::from_str(described).unwrap_or_default();
-    columns.into_iter().map(|(name, _)| name).collect()
+pub fn names(described: &str) -> serde_json::Result<Vec<String>> {
+    let columns: Vec<(String, Kind)> = serde_json::from_str(described)?;
+    Ok(columns.into_iter().map(|(name, _)| name).collect())
 }
 
 /// The file with some offsets only, and of each the row that was put last.
