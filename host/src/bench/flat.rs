@@ -5,9 +5,8 @@ use std::{path::Path, time::Duration};
 
 use clickmill_settings::Generate;
 use serde_json::{Value, json};
-use toml::Table;
 
-use super::{Args, measure::median, program};
+use super::{Args, like::Like, measure::median, program};
 use crate::{
     error::Error,
     output::{self, say},
@@ -17,7 +16,7 @@ const TIMES: u64 = 10;
 /// Short enough that the shorter stream, too, has an event in about every group.
 const SPAN: Duration = Duration::from_secs(600);
 
-pub fn bench(args: &Args, folder: &Path, like: &Table) -> Result<Value, Error> {
+pub fn bench(args: &Args, folder: &Path, like: &Like) -> Result<Value, Error> {
     let events = args.events.unwrap_or(1_000_000);
     let traffic = |events| Generate {
         events: Some(events),

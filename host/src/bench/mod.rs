@@ -54,7 +54,7 @@ pub struct Args {
 pub fn bench(args: Args) -> Result<ExitCode, Error> {
     let folder = args.folder.clone().unwrap_or_else(|| std::env::temp_dir().join("clickmill-bench"));
     std::fs::create_dir_all(&folder).map_err(failed(&folder))?;
-    let like = like::like(args.config.as_deref())?;
+    let like = like::Like::read(args.config.as_deref())?;
     let figures: Value = match args.flat {
         true => flat::bench(&args, &folder, &like)?,
         false => whole::bench(&args, &folder, &like)?,

@@ -9,10 +9,10 @@ use std::{
 
 use clickmill_settings::Generate;
 use serde_json::Value;
-use toml::Table;
 
 use super::{
     failed,
+    like::Like,
     measure::{Run, measure},
 };
 use crate::{error::Error, output};
@@ -42,17 +42,10 @@ pub struct Setup {
 
 impl Setup {
     /// `name` tells the setups of a folder apart; all else is as in `like`.
-    pub fn new(folder: &Path, name: &str, files: &[&Path], like: &Table) -> Result<Setup, Error> {
+    pub fn new(folder: &Path, name: &str, files: &[&Path], like: &Like) -> Result<Setup, Error> {
         let store = folder.join(name);
         let paths: Vec<String> = files.iter().map(|path| path.display().to_string()).collect();
-        let mut settings = like.clone();
-        let mut source = Table::new();
-        source.insert("kind".into(), "files".into());
-        source.insert("paths".into(), paths.into());
-        settings.insert("source".into(), source.into());
-        let kept = Table::from_iter([("path".to_owned(), store.display().to_string().into())]);
-        settings.insert("store".into(), kept.into());
-        let text = settings.to_string();
+        let text = like.over(&paths, &store.display().to_string())?;
         let settings = folder.join(format!("{name}.toml"));
         fs::write(&settings, text).map_err(failed(&settings))?;
         Ok(Setup { settings, store })

@@ -9,16 +9,15 @@ use std::{
 
 use clickmill_settings::Generate;
 use serde_json::{Value, json};
-use toml::Table;
 
-use super::{failed, measure::measure, measure::median, program};
+use super::{failed, like::Like, measure::measure, measure::median, program};
 use crate::{error::Error, output::say};
 
 const STARTS: usize = 7;
 /// New records for each start.
 const NEW: usize = 1_000;
 
-pub fn bench(folder: &Path, stream: &Path, like: &Table) -> Result<Value, Error> {
+pub fn bench(folder: &Path, stream: &Path, like: &Like) -> Result<Value, Error> {
     let more = folder.join("more.jsonl");
     let mut records = clickmill_embedded::lines(&Generate { seed: 2, ..Generate::default() });
     let mut append = |file: File| {

@@ -4,10 +4,10 @@ use std::{path::Path, process::Command};
 
 use clickmill_settings::Generate;
 use serde_json::{Value, json};
-use toml::Table;
 
 use super::{
     Args,
+    like::Like,
     measure::{Run, measure, median},
     program, second,
 };
@@ -16,7 +16,7 @@ use crate::{
     output::{self, say},
 };
 
-pub fn bench(args: &Args, folder: &Path, like: &Table) -> Result<Value, Error> {
+pub fn bench(args: &Args, folder: &Path, like: &Like) -> Result<Value, Error> {
     let events = args.events.unwrap_or(2_000_000);
     let traffic = Generate {
         events: Some(events),

@@ -11,6 +11,7 @@ mod fault;
 mod pipeline;
 mod quantity;
 mod read;
+mod retarget;
 pub mod schema;
 
 pub use config::*;
@@ -19,3 +20,4 @@ pub use fault::{Fault, alternatives, nearest};
 pub use pipeline::*;
 pub use quantity::{QuantityError, parse_duration, parse_size, show_duration, show_size};
 pub use read::{NamedComponent, Origin, Part, decode, parse};
+pub use retarget::retarget;

@@ -4,7 +4,7 @@
 mod kafka;
 mod names;
 mod origin;
-mod pipeline;
+pub(crate) mod pipeline;
 mod reader;
 mod services;
 mod source;

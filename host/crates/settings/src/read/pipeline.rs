@@ -165,7 +165,7 @@ fn component(reader: &mut Reader<'_>, table: &Table<'_>, kind: Kind) -> Option<P
 }
 
 /// Whether the text that names a component is its path, not the name of a shipped one.
-pub(super) fn is_path(written: &str) -> bool {
+pub(crate) fn is_path(written: &str) -> bool {
     written.contains('/') || written.ends_with(".wasm")
 }
 
