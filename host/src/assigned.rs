@@ -1,7 +1,11 @@
 //! Which tasks this host has to run: all of an embedded store's, or those of the partitions that the consumer group gives it, with
 //! the shards that go with them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
+    time::Duration,
+};
 
 use clickmill_kafka::{Change, Revoked};
 use clickmill_tasks::{
@@ -9,6 +13,7 @@ use clickmill_tasks::{
     name::{PartitionId, TaskId},
 };
 use futures_util::StreamExt;
+use tokio::sync::watch;
 
 use crate::{
     error::Error,
@@ -20,6 +25,8 @@ use crate::{
 pub struct Assigned {
     shared: Shared,
     shards: u32,
+    /// Of the topic, as far as is known; at least 1.
+    partitions: u32,
     changes: Option<Changes>,
     /// Partitions of the topic that are this host's.
     mine: BTreeSet<u32>,
@@ -39,6 +46,7 @@ impl Assigned {
         Assigned {
             shared: shared.clone(),
             shards: meta.shards,
+            partitions: (meta.beginnings.len() as u32).max(1),
             changes,
             logs,
             mine: BTreeSet::new(),
@@ -87,21 +95,36 @@ impl Assigned {
     }
 
     /// The group gives or takes partitions: their tasks run or leave, and the shards that go with them.
-    pub async fn change(&mut self, host: &mut Host, change: Change) -> Result<(), Error> {
+    pub fn change(&mut self, host: &mut Host, change: Change) -> Result<(), Error> {
         match change {
-            Change::Assigned(partitions) => self.mine.extend(partitions),
+            Change::Assigned(partitions) => {
+                let above = partitions.iter().max().map_or(0, |last| last + 1);
+                self.partitions = self.partitions.max(above);
+                self.mine.extend(partitions);
+            }
             Change::Revoked(revoked) => {
                 self.mine.retain(|partition| !revoked.partitions.contains(partition));
                 self.leaving.push(revoked);
             }
         }
-        self.settle(host).await
+        self.settle(host)
+    }
+
+    /// The topic has so many partitions now: shards may go with others than before.
+    pub fn counted(&mut self, host: &mut Host, partitions: u32) -> Result<(), Error> {
+        if partitions == self.partitions || partitions == 0 {
+            return Ok(());
+        }
+        self.partitions = partitions;
+        self.settle(host)
     }
 
     /// Starts what is this host's and tells what is not to leave.
-    pub async fn settle(&mut self, host: &mut Host) -> Result<(), Error> {
-        let AnySource::Kafka(source) = &self.shared.source else { return Ok(()) };
-        let partitions = (source.partitions().await?.len() as u32).max(1);
+    pub fn settle(&mut self, host: &mut Host) -> Result<(), Error> {
+        if self.changes.is_none() {
+            return Ok(());
+        }
+        let partitions = self.partitions;
         for partition in 0..partitions {
             let id = self.id(partition);
             match (self.mine.contains(&partition), host.is_running(TaskId::Partition(id))) {
@@ -140,5 +163,20 @@ impl Assigned {
             },
             None => std::future::pending().await,
         }
+    }
+}
+
+/// How often the broker is asked how many partitions there are.
+const ASK: Duration = Duration::from_secs(30);
+
+/// Tells how many partitions the topic has, again and again. A broker that is away is asked again.
+pub async fn watch(source: &AnySource, count: &watch::Sender<u32>) -> Infallible {
+    loop {
+        if let AnySource::Kafka(source) = source
+            && let Ok(partitions) = source.partitions().await
+        {
+            count.send_replace(partitions.len() as u32);
+        }
+        tokio::time::sleep(ASK).await;
     }
 }

@@ -60,7 +60,7 @@ fn show(plan: &Plan) -> Result<(), Error> {
 }
 
 async fn services(config: &Arc<Config>, pipeline: &load::Pipeline) -> Result<(), Error> {
-    let (shared, _) = Shared::open(config.clone(), pipeline.plugins.clone(), false, Instant::now()).await?;
+    let shared = Shared::open(config.clone(), pipeline.plugins.clone(), Instant::now()).await?;
     let env = shared.world()?;
     let known = shared.store.read_row(TaskId::Meta).await?.map(|row| meta::decode(&row)).transpose()?;
     match &known {

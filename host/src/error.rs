@@ -43,6 +43,14 @@ impl Error {
         move |error| Error::Io { what, error }
     }
 
+    /// A service does not answer now: asking again is right.
+    pub fn is_passing(&self) -> bool {
+        matches!(
+            self,
+            Error::Trouble(Trouble::Passing(_)) | Error::Meta(MetaError::Trouble(Trouble::Passing(_)))
+        )
+    }
+
     /// Prints what is wrong, all of it, and gives the exit code.
     pub fn report(self) -> ExitCode {
         let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();

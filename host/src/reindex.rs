@@ -7,7 +7,7 @@ use clickmill_elasticsearch::Missing;
 use clickmill_settings::Config;
 use clickmill_tasks::Progress;
 
-use crate::{ConfigArg, error::Error, load, output::say, reading, setup::Setup, world};
+use crate::{ConfigArg, error::Error, load, output::say, patience::Patience, reading, setup::Setup, world};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -33,7 +33,7 @@ pub fn reindex(args: Args, process: Instant) -> Result<ExitCode, Error> {
 
 /// Tells every shard that has begun; how many they are.
 async fn tell(config: &Arc<Config>, process: Instant) -> Result<usize, Error> {
-    let (setup, _) = Setup::open(config, &Arc::new(Progress::default()), false, process).await?;
+    let setup = Setup::open(config, &Arc::new(Progress::default()), &Patience::None, process).await?;
     let shards = world::rows(&setup.shared.store).await?.shards;
     // First the index: a shard that runs elsewhere sends at once.
     setup.prepare_index(Missing::Create).await?;

@@ -9,23 +9,18 @@ use std::{
 
 use clickmill_elasticsearch::Missing;
 use clickmill_embedded::Written;
-use clickmill_kafka::Partition;
 use clickmill_settings::{Config, Source};
-use clickmill_tasks::{
-    Ended, Progress,
-    env::Source as _,
-    meta::Meta,
-    name::{PartitionId, TaskId},
-    quiet::Rows,
-};
+use clickmill_tasks::{Ended, Progress, env::Source as _, meta::Meta, name::TaskId, quiet::Rows};
+use tokio::sync::watch;
 
 use crate::{
     ConfigArg,
-    assigned::Assigned,
+    assigned::{self, Assigned},
     error::Error,
     host::Host,
-    load,
+    idle, load,
     output::say,
+    patience::Patience,
     progress::{self, Display},
     setup::Setup,
     summary::{self, Own},
@@ -121,26 +116,36 @@ async fn work(
     progress: &Arc<Progress>,
     process: Instant,
 ) -> Result<(Rows, Option<Written>), Error> {
-    let (setup, changes) = Setup::open(config, progress, true, process).await?;
+    let patience = Patience::Endless(progress.clone());
+    let setup = Setup::open(config, progress, &patience, process).await?;
     let (shared, meta) = (setup.shared.clone(), setup.meta.clone());
+    let known = patience.ask(async || rows(&shared.store).await).await?;
     // Once a shard has a row it may have documents: then an index that is gone was deleted.
-    let missing = match rows(&shared.store).await?.shards.is_empty() {
-        true => Missing::Create,
-        false => Missing::Refuse,
-    };
-    setup.prepare_index(missing).await?;
-    let mut logs = current_logs(&shared.store).await?;
+    let missing = if known.shards.is_empty() { Missing::Create } else { Missing::Refuse };
+    patience.ask(async || setup.prepare_index(missing).await).await?;
+    let mut logs = current_logs(&known);
     if let Some(choice) = args.resume_at {
-        resume(choice, &setup, &mut logs).await?;
+        resume(choice, &setup, &known, &mut logs).await?;
     }
     let mut host = Host::new(setup);
-    let mut work = Assigned::new(&shared, &meta, changes, logs);
+    // Last: whoever has joined is given partitions, which nobody else reads then.
+    let mut work = Assigned::new(&shared, &meta, shared.join()?, logs);
     work.start(&mut host)?;
+    let mut signals = Signals::new()?;
+    let (count, counted) = watch::channel(0);
     let stopped = tokio::select! {
-        stopped = wait(args, &shared, &meta, &mut host, &mut work) => stopped,
+        () = signals.next() => Ok(()),
+        stopped = wait(args, &shared, &meta, &mut host, &mut work, counted) => stopped,
+        idle = idle(args, &shared, &meta, progress) => idle,
         never = progress::watch(&shared.source, progress) => match never {},
+        never = assigned::watch(&shared.source, &count) => match never {},
     };
-    let ended = host.stop().await;
+    let ended = tokio::select! {
+        ended = host.stop() => ended,
+        () = signals.next() => return Err(Error::Other(
+            "stopped at once, as told twice: what was not committed is done again by the next host".into(),
+        )),
+    };
     stopped?;
     ended?;
     let written = match &shared.store {
@@ -150,31 +155,38 @@ async fn work(
     Ok((rows(&shared.store).await?, written))
 }
 
-/// Until all is done, a signal comes, or a task fails.
+/// Until a topic was done for as long as was asked for; never, where that was not asked.
+async fn idle(args: &Args, shared: &Shared, meta: &Meta, progress: &Progress) -> Result<(), Error> {
+    match (&shared.source, args.until_idle) {
+        (AnySource::Kafka(source), Some(time)) => idle::idle(shared, source, meta, progress, time).await,
+        _ => std::future::pending().await,
+    }
+}
+
+/// Until all is done, or a task fails.
 async fn wait(
     args: &Args,
     shared: &Shared,
     meta: &Meta,
     host: &mut Host,
     work: &mut Assigned,
+    mut counted: watch::Receiver<u32>,
 ) -> Result<(), Error> {
-    let mut signals = Signals::new()?;
     let mut idle_since: Option<Instant> = None;
     let mut failed: Option<Failed> = None;
     let follows = matches!(&shared.config.source, Source::Files(files) if files.follow);
     let kafka = matches!(&shared.source, AnySource::Kafka(_));
-    let mut tick = tokio::time::interval(if kafka || follows { SLOW_TICK } else { TICK });
+    let mut tick = tokio::time::interval(if follows { SLOW_TICK } else { TICK });
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            () = signals.next() => return Ok(()),
             end = host.next_end() => match end {
                 Some((TaskId::Partition(id), Ok(()))) => {
                     work.ended(id);
                     work.handed_over(host);
-                    work.settle(host).await?;
+                    work.settle(host)?;
                 }
-                Some((_, Ok(()))) => work.settle(host).await?,
+                Some((_, Ok(()))) => work.settle(host)?,
                 None => {}
                 Some((TaskId::Partition(_), Err(ended))) if failed.is_none() && work.is_alone() => {
                     host.leave_partitions();
@@ -182,11 +194,15 @@ async fn wait(
                 }
                 Some((_, Err(ended))) => return Err(failed.map_or(ended, |first| first.ended).into()),
             },
-            change = work.next_change() => work.change(host, change).await?,
-            _ = tick.tick() => {
+            change = work.next_change() => work.change(host, change)?,
+            Ok(()) = counted.changed() => {
+                let partitions = *counted.borrow_and_update();
+                work.counted(host, partitions)?;
+            }
+            _ = tick.tick(), if !kafka => {
                 if let Some(first) = &failed {
-                    let rows = rows(&shared.store).await?;
-                    if Instant::now() > first.until || (!host.runs_partitions() && rows.answered(meta.shards)) {
+                    let done = !host.runs_partitions() && is_answered(shared, meta).await?;
+                    if done || Instant::now() > first.until {
                         return Err(first.ended.clone().into());
                     }
                     continue;
@@ -194,17 +210,12 @@ async fn wait(
                 if follows {
                     work.start_found(host)?;
                 }
-                let idle = match &shared.source {
-                    _ if follows && args.until_idle.is_none() => false,
-                    AnySource::Kafka(source) if args.until_idle.is_some() => {
-                        let rows = rows(&shared.store).await?;
-                        at_end(&rows, &source.partitions().await?) && rows.answered(meta.shards)
-                    }
-                    AnySource::Kafka(_) => false,
-                    _ if follows => rows(&shared.store).await?.answered(meta.shards),
-                    _ => {
+                let idle = match (follows, args.until_idle) {
+                    (true, None) => false,
+                    (true, Some(_)) => is_answered(shared, meta).await?,
+                    (false, _) => {
                         let begun = work.all_ended() && host.has_all_shards(meta.shards);
-                        begun && rows(&shared.store).await?.answered(meta.shards)
+                        begun && is_answered(shared, meta).await?
                     }
                 };
                 if !idle {
@@ -213,11 +224,20 @@ async fn wait(
                 }
                 let since = *idle_since.get_or_insert_with(Instant::now);
                 match args.until_idle {
-                    Some(time) if (kafka || follows) && since.elapsed() < time => {}
+                    Some(time) if follows && since.elapsed() < time => {}
                     _ => return Ok(()),
                 }
             }
         }
+    }
+}
+
+/// Whether the index has acknowledged everything that was committed. A store that is away does not say so.
+async fn is_answered(shared: &Shared, meta: &Meta) -> Result<bool, Error> {
+    match rows(&shared.store).await {
+        Ok(rows) => Ok(rows.answered(meta.shards)),
+        Err(error) if error.is_passing() => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -230,24 +250,28 @@ struct Failed {
 
 const GRACE: Duration = Duration::from_secs(10);
 
-/// How often it is asked whether all is done: at the end of input soon, on a cluster at leisure.
+/// How often it is asked whether all is done: at the end of input soon, where more may come at leisure.
 const TICK: Duration = Duration::from_millis(10);
 const SLOW_TICK: Duration = Duration::from_millis(200);
 
 /// The newest log of each partition that has a row.
-async fn current_logs(store: &AnyStore) -> Result<BTreeMap<u32, u32>, Error> {
-    let partitions = rows(store).await?.partitions;
-    Ok(partitions.into_keys().map(|id| (id.partition, id.log)).collect())
+fn current_logs(rows: &Rows) -> BTreeMap<u32, u32> {
+    rows.partitions.keys().map(|id| (id.partition, id.log)).collect()
 }
 
 /// Moves partitions whose position does not fit their source on, as chosen. One that fits is left alone.
-async fn resume(choice: ResumeAt, setup: &Setup, logs: &mut BTreeMap<u32, u32>) -> Result<(), Error> {
+async fn resume(
+    choice: ResumeAt,
+    setup: &Setup,
+    rows: &Rows,
+    logs: &mut BTreeMap<u32, u32>,
+) -> Result<(), Error> {
     let context = setup.clone().context()?;
-    for (id, row) in rows(&setup.shared.store).await?.partitions {
+    for (&id, row) in &rows.partitions {
         if logs.get(&id.partition) != Some(&id.log) {
             continue;
         }
-        let mut position = row.position;
+        let mut position = row.position.clone();
         position.log_content = world::log_content(&setup.shared.store, &position).await?.map(Into::into);
         let Err(trouble) = setup.shared.source.open(id, &position).await else { continue };
         let next = match choice {
@@ -263,18 +287,6 @@ async fn resume(choice: ResumeAt, setup: &Setup, logs: &mut BTreeMap<u32, u32>) 
         clickmill_tasks::reposition(&context, id, next).await?;
     }
     Ok(())
-}
-
-/// Every partition has a row that stands at the end that the broker names.
-fn at_end(rows: &Rows, partitions: &[Partition]) -> bool {
-    partitions.iter().all(|partition| {
-        let number = partition.number;
-        let logs = PartitionId { partition: number, log: 0 }..PartitionId { partition: number + 1, log: 0 };
-        match rows.partitions.range(logs).next_back() {
-            Some((_, row)) => row.position.next >= partition.end,
-            None => partition.end == partition.low,
-        }
-    })
 }
 
 struct Signals {

@@ -15,9 +15,15 @@ use clickmill_tasks::{
 
 use crate::{
     error::Error,
-    load, reading,
-    world::{AnyIndex, AnySource, Changes, Shared, World, random},
+    load,
+    patience::Patience,
+    reading,
+    world::{AnyIndex, AnySource, Shared, World, random},
 };
+
+/// Documents that may wait for an index that is away, over all shards: they stay in memory. And in one shard at least.
+const WAITING: usize = 2_000_000;
+const LEAST_WAITING: usize = 10_000;
 
 /// What all threads are told.
 #[derive(Clone)]
@@ -32,18 +38,20 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// Loads the plugins, opens all services and binds the store to the settings. With `join`, Kafka's consumer group is joined.
-    /// `process` is when this process began.
+    /// Loads the plugins, opens all services and binds the store to the settings. `process` is when this process began.
     pub async fn open(
         config: &Arc<Config>,
         progress: &Arc<Progress>,
-        join: bool,
+        patience: &Patience,
         process: Instant,
-    ) -> Result<(Setup, Option<Changes>), Error> {
+    ) -> Result<Setup, Error> {
         let pipeline = load::pipeline(config)?;
-        let (shared, changes) = Shared::open(config.clone(), pipeline.plugins, join, process).await?;
-        let meta = open_meta(config, &shared, &shared.world()?).await?;
-        let setup = Setup {
+        let plugins = &pipeline.plugins;
+        let shared =
+            patience.ask(async || Shared::open(config.clone(), plugins.clone(), process).await).await?;
+        let world = shared.world()?;
+        let meta = patience.ask(async || open_meta(config, &shared, &world).await).await?;
+        Ok(Setup {
             shared,
             plan: pipeline.plan,
             bounds: Bounds {
@@ -53,14 +61,14 @@ impl Setup {
                 commit_bytes: usize::try_from(config.commit.max_bytes).unwrap_or(usize::MAX),
                 keys: usize::try_from(config.state.keys).unwrap_or(usize::MAX),
                 groups: usize::try_from(config.state.groups).unwrap_or(usize::MAX),
+                waiting: (WAITING / meta.shards.max(1) as usize).max(LEAST_WAITING),
                 ..Bounds::default()
             },
             meta,
             retention: config.retention().map(|time| i64::try_from(time.as_millis()).unwrap_or(i64::MAX)),
             progress: progress.clone(),
             exchange: Arc::new(Exchange::default()),
-        };
-        Ok((setup, changes))
+        })
     }
 
     /// Makes or checks the index, where another service has it.

@@ -18,7 +18,7 @@ use clickmill_kafka::{Change, KafkaReader, KafkaSource};
 use clickmill_plugin::WasmPlugins;
 use clickmill_settings::{self as settings, Config};
 use clickmill_tasks::{
-    Left,
+    Left, Point,
     batch::{DeadLetter, DocumentBatch, EventBatch},
     env::{ColdCell, ColdPage, Env, Fetched, Index, Indexed, Reader, Source, Store, Trouble},
     name::{PART, PartName, PartitionId, TaskId},
@@ -27,7 +27,7 @@ use clickmill_tasks::{
 };
 use futures_channel::mpsc::UnboundedReceiver;
 
-use crate::error::Error;
+use crate::{die::Die, error::Error};
 
 /// What threads share; each makes a [`World`] of it.
 #[derive(Clone)]
@@ -37,6 +37,7 @@ pub struct Shared {
     pub source: AnySource,
     pub store: AnyStore,
     pub embedded: Option<EmbeddedIndex>,
+    die: Option<Arc<Die>>,
     /// When the process began: time in a world is counted from here.
     began: Instant,
 }
@@ -45,13 +46,12 @@ pub struct Shared {
 pub type Changes = UnboundedReceiver<Change>;
 
 impl Shared {
-    /// Opens everything that the settings name. With `join`, Kafka's consumer group is joined.
+    /// Opens everything that the settings name.
     pub async fn open(
         config: Arc<Config>,
         plugins: Arc<WasmPlugins>,
-        join: bool,
         began: Instant,
-    ) -> Result<(Shared, Option<Changes>), Error> {
+    ) -> Result<Shared, Error> {
         let (store, embedded) = match &config.store {
             settings::Store::Embedded { path } => {
                 let store = EmbeddedStore::open(path)?;
@@ -65,7 +65,6 @@ impl Shared {
                 (AnyStore::Hbase(Arc::new(HbaseStore::open(hbase).await?)), None)
             }
         };
-        let mut changes = None;
         let source = match &config.source {
             settings::Source::Files(files) => {
                 let logs = file_logs(&store).await?;
@@ -73,15 +72,18 @@ impl Shared {
                 AnySource::Files(FileSource::new(files, known)?)
             }
             settings::Source::Generate(generate) => AnySource::Generate(GenerateSource::new(generate)),
-            settings::Source::Kafka(kafka) => {
-                let mut source = KafkaSource::new(kafka)?;
-                if join {
-                    changes = Some(source.join()?);
-                }
-                AnySource::Kafka(Arc::new(source))
-            }
+            settings::Source::Kafka(kafka) => AnySource::Kafka(Arc::new(KafkaSource::new(kafka)?)),
         };
-        Ok((Shared { config, plugins, source, store, embedded, began }, changes))
+        let die = Die::from_environment()?.map(Arc::new);
+        Ok(Shared { config, plugins, source, store, embedded, die, began })
+    }
+
+    /// Joins Kafka's consumer group, where the source is a topic. Who has joined is given partitions, which nobody else reads then.
+    pub fn join(&self) -> Result<Option<Changes>, Trouble> {
+        match &self.source {
+            AnySource::Kafka(source) => source.join().map(Some),
+            AnySource::Files(_) | AnySource::Generate(_) => Ok(None),
+        }
     }
 
     /// Partitions of files and of made-up traffic, as far as they are there; a topic's are told by the group.
@@ -143,6 +145,12 @@ impl Env for World {
 
     async fn sleep(&self, time: Duration) {
         tokio::time::sleep(time).await;
+    }
+
+    fn reached(&self, task: TaskId, point: Point) {
+        if let Some(die) = &self.shared.die {
+            die.reached(task, point);
+        }
     }
 
     fn random(&self) -> u64 {

@@ -1,7 +1,7 @@
 //! The source, and what the host asks of the topic beside reading it.
 
 use std::{
-    sync::{Arc, Weak},
+    sync::{Arc, OnceLock, Weak},
     thread,
     time::Duration,
 };
@@ -28,7 +28,7 @@ const POLL: Duration = Duration::from_millis(100);
 /// A topic as a source.
 pub struct KafkaSource {
     shared: Arc<Shared>,
-    member: Option<Arc<Member>>,
+    member: OnceLock<Arc<Member>>,
 }
 
 impl KafkaSource {
@@ -40,15 +40,17 @@ impl KafkaSource {
         let client = Arc::new(client);
         serve(Arc::downgrade(&client))?;
         let shared = Arc::new(Shared::new(settings.clone(), client));
-        Ok(KafkaSource { shared, member: None })
+        Ok(KafkaSource { shared, member: OnceLock::new() })
     }
 
     /// Joins the consumer group; the channel tells which partitions to read, until the source and its readers are dropped
     /// (the channel before them, or leaving waits for the hand-over).
-    pub fn join(&mut self) -> Result<UnboundedReceiver<Change>, Trouble> {
+    pub fn join(&self) -> Result<UnboundedReceiver<Change>, Trouble> {
         let (member, changes) = Member::join(&self.shared.settings)?;
-        self.member = Some(Arc::new(member));
-        Ok(changes)
+        match self.member.set(Arc::new(member)) {
+            Ok(()) => Ok(changes),
+            Err(_) => Err(Trouble::Final("Kafka: this source is a member of its group already".into())),
+        }
     }
 
     /// All partitions of the topic, and where they begin and end now.
@@ -87,7 +89,7 @@ impl Source for KafkaSource {
     type Reader = KafkaReader;
 
     async fn open(&self, partition: PartitionId, position: &Position) -> Result<KafkaReader, Trouble> {
-        KafkaReader::open(self.shared.clone(), self.member.clone(), partition, position).await
+        KafkaReader::open(self.shared.clone(), self.member.get().cloned(), partition, position).await
     }
 }
 

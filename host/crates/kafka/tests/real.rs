@@ -323,14 +323,14 @@ fn assigned(changes: &mut UnboundedReceiver<Change>, count: usize) -> BTreeSet<u
 fn partitions_are_handed_over_when_their_tasks_have_stopped() {
     let settings = topic(4);
     write(&settings, &["a", "b", "c"]);
-    let mut one = source(&settings);
+    let one = source(&settings);
     let mut told_one = one.join().unwrap();
     assert_eq!(assigned(&mut told_one, 4), BTreeSet::from([0, 1, 2, 3]));
     let mut reader = open(&one, &at(0, None)).unwrap();
     assert_eq!(read(&mut reader, 3).offsets, [0, 1, 2]);
     reader.committed(3);
 
-    let mut two = source(&settings);
+    let two = source(&settings);
     let mut told_two = two.join().unwrap();
     let Change::Revoked(revoked) = told(&mut told_one) else { panic!("not revoked") };
     let gone = BTreeSet::from_iter(revoked.partitions.clone());

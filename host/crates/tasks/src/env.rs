@@ -11,6 +11,7 @@ use thiserror::Error;
 use crate::{
     batch::{DeadLetter, DocumentBatch, EventBatch, RawBatch},
     name::{PartName, PartitionId, TaskId},
+    point::Point,
     row::Position,
 };
 
@@ -264,4 +265,6 @@ pub trait Env {
     fn now(&self) -> Duration;
     async fn sleep(&self, time: Duration);
     fn random(&self) -> u64;
+    /// A task has come to this point. Does not return where the host is to die there.
+    fn reached(&self, _task: TaskId, _point: Point) {}
 }

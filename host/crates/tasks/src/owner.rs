@@ -11,6 +11,7 @@ use crate::{
     env::{Env, Store, Trouble},
     fault::Fault,
     name::{BlockKind, BlockName, PartName, TaskId},
+    point::Point,
     row::{BlockRef, Row},
 };
 
@@ -67,6 +68,7 @@ impl<E: Env, R: Row> Owner<E, R> {
                 Err(ended) => return Err(ended),
             }
         };
+        owner.reached(Point::TakenOver);
         owner.sweep().await?;
         Ok(owner)
     }
@@ -92,7 +94,9 @@ impl<E: Env, R: Row> Owner<E, R> {
     /// blocks that `new` does not list any more go.
     pub async fn commit(&mut self, new: R) -> Result<(), Ended> {
         let commit = self.begin(new).await?;
+        self.reached(Point::Written);
         self.swapping(&commit).await?;
+        self.reached(Point::Swapped);
         self.landed(commit).await
     }
 
@@ -121,7 +125,13 @@ impl<E: Env, R: Row> Owner<E, R> {
         self.row = commit.row;
         self.bytes = commit.bytes;
         self.loose.clear();
-        self.delete(&commit.gone).await
+        self.delete(&commit.gone).await?;
+        self.reached(Point::Tidied);
+        Ok(())
+    }
+
+    pub fn reached(&self, point: Point) {
+        self.context.env.reached(self.task, point);
     }
 
     /// Gives a cut up whose compare-and-set was never sent: no row can name its blocks, so they may go at once.

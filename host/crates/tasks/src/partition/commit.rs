@@ -17,6 +17,7 @@ use crate::{
     judge::Verdict,
     name::BlockKind,
     partition_state,
+    point::Point,
     progress::Progress,
     row::{Counters, Outgoing, Position},
     weights::prune,
@@ -207,10 +208,13 @@ where
         let commit = self.owner.begin(row).await?;
         let swapping = self.owner.swapping(&commit);
         let mut writes = std::mem::take(&mut self.writes);
+        let task = self.owner.task;
+        let own = context.clone();
         let landing = async move {
             while let Some(written) = writes.next().await {
                 written?;
             }
+            own.env.reached(task, Point::Written);
             swapping.await
         };
         let Cut { counters, unusable, .. } = cut;
@@ -230,8 +234,10 @@ where
         }
         let Landing { commit, deltas, due, counters, unusable, .. } = landing;
         let n = commit.row.head.commit;
+        self.owner.reached(Point::Swapped);
         deltas.into_iter().for_each(|(shard, delta)| self.context.exchange.hand(shard, delta));
         self.input.committed(commit.row.position.next);
+        self.owner.reached(Point::HandedOn);
         self.owner.landed(commit).await?;
         let state = &self.owner.row.state;
         if let Some(change) = state.changes.last().filter(|change| change.commit == n) {

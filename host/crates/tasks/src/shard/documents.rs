@@ -11,6 +11,7 @@ use crate::{
     context::Ended,
     env::{CallError, Env, Index, Indexed, Metric as _},
     fault::Fault,
+    point::Point,
     progress::Progress,
     shard_state::RollupWork,
 };
@@ -146,6 +147,7 @@ impl<E: Env + 'static> Shard<E> {
     /// Only the acknowledgement of a group's last change counts.
     pub(super) fn acknowledge(&mut self, answered: Answered) {
         let Answered { rollup, window, slots, version, answers } = answered;
+        self.owner.reached(Point::Indexed);
         let old_ack = self.context.planted.is(Fault::OldAck);
         self.index_took = self.context.env.now().saturating_sub(self.sent_at);
         let (mut done, mut refused) = (0, 0);
