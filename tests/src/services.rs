@@ -12,6 +12,14 @@ pub fn address(variable: &str) -> String {
     })
 }
 
+/// A command of the services' script, which must end well: `["kill9", "kafka"]`.
+pub fn service(arguments: &[&str]) {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/services/services.sh");
+    let output = Command::new(script).args(arguments).output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "services.sh {arguments:?}: {error}");
+}
+
 /// A name that no earlier run has used, for topics, tables and indices.
 pub fn unique(name: &str) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();

@@ -18,6 +18,8 @@ pub(super) struct Input<E: Env> {
     context: Rc<Context<E>>,
     parser: <E::Plugins as Plugins>::Parser,
     reader: <E::Source as Source>::Reader,
+    /// Before a source that is away is asked again.
+    pause: Pause,
     /// In the order of the log.
     pub ahead: VecDeque<Parsing>,
     /// There is no more to read.
@@ -45,7 +47,7 @@ where
         let position = owner.row.position.clone();
         let reader = context.sure(|| context.env.source().open(id, &position)).await?;
         let (context, ahead) = (context.clone(), VecDeque::new());
-        Ok(Input { context, parser, reader, ahead, ended: false, failed: None })
+        Ok(Input { context, parser, reader, pause: Pause::default(), ahead, ended: false, failed: None })
     }
 
     /// Reads until enough is parsed ahead or there is nothing; waits at most so long where nothing is ahead.
@@ -78,19 +80,20 @@ where
         Ok(())
     }
 
+    /// A source that is away gives nothing for now: what was read before is to be committed meanwhile.
     async fn next(&mut self, wait: Duration) -> Result<Fetched, Ended> {
-        let mut pause = Pause::default();
-        loop {
-            match self.reader.next(wait).await {
-                Ok(fetched) => return Ok(fetched),
-                Err(Trouble::Final(text)) => return Err(Ended::Failed(text)),
-                Err(Trouble::Passing(text)) => {
-                    self.context.progress.trouble(&text);
-                    if self.context.exchange.stopping() {
-                        return Ok(Fetched::Nothing);
-                    }
-                    pause.rest(&self.context.env).await;
+        match self.reader.next(wait).await {
+            Ok(fetched) => {
+                self.pause = Pause::default();
+                Ok(fetched)
+            }
+            Err(Trouble::Final(text)) => Err(Ended::Failed(text)),
+            Err(Trouble::Passing(text)) => {
+                self.context.progress.trouble(&text);
+                if !self.context.exchange.stopping() {
+                    self.pause.rest(&self.context.env).await;
                 }
+                Ok(Fetched::Nothing)
             }
         }
     }

@@ -72,6 +72,11 @@ impl History {
         }
     }
 
+    /// Every host hears what is its own.
+    pub fn hear_all(&mut self) {
+        (0..self.slots.len()).for_each(|host| self.hear(host, true));
+    }
+
     fn run(&mut self) {
         let length = 200 + self.below(if self.setup.records > 14 { 5000 } else { 1800 });
         self.chaos(length);
@@ -100,7 +105,7 @@ impl History {
         }
     }
 
-    fn check_rest(&mut self, last: bool) {
+    pub fn check_rest(&mut self, last: bool) {
         if !self.is_broken() {
             self.world.borrow_mut().check_rest(last);
         }
@@ -224,9 +229,7 @@ impl History {
 
     fn chaos(&mut self, steps: usize) {
         let (storm, landing) = (0.005 + 0.06 * self.unit().powi(2), 0.003 + 0.06 * self.unit().powi(2));
-        for host in 0..self.slots.len() {
-            self.hear(host, true);
-        }
+        self.hear_all();
         for _ in 0..steps {
             if self.is_broken() {
                 return;
@@ -242,7 +245,7 @@ impl History {
     }
 
     /// No more faults; whatever still flies lands; everyone works until nobody has anything to do.
-    fn settle(&mut self, when: &str) {
+    pub fn settle(&mut self, when: &str) {
         if self.is_broken() {
             return;
         }

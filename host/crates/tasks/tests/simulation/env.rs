@@ -16,7 +16,7 @@ use crate::{
     log::{Mark, Record},
     plugins::{self, SimPlugins},
     setup::WorldFault,
-    world::{Offer, Staged, World},
+    world::{Away, Offer, Staged, World},
 };
 
 #[derive(Clone)]
@@ -36,6 +36,14 @@ impl SimEnv {
     ) -> Result<T, Trouble> {
         let now = self.world.borrow().now;
         Turn::new(&self.world, now).await;
+        let asked = match what {
+            "open" | "fetch" => Away::Source,
+            "index" => Away::Index,
+            _ => Away::Store,
+        };
+        if self.world.borrow().away == Some(asked) {
+            return Err(Trouble::Passing(format!("{what}: it is away")));
+        }
         let (answer, waits) = {
             let world = &mut *self.world.borrow_mut();
             let answer = world.carry(self.host, what, reads, serve);

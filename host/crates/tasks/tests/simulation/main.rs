@@ -121,7 +121,9 @@ fn main() -> ExitCode {
                 well = false;
             }
         }
-        for broken in (0..200).flat_map(|seed| [scenes::rivals(seed), scenes::guilty(seed)]).flatten() {
+        let scenes = |seed| [scenes::rivals(seed), scenes::guilty(seed)];
+        let outages = (0..30).map(scenes::outage);
+        for broken in (0..200).flat_map(scenes).chain(outages).flatten() {
             println!("{broken}");
             well = false;
         }

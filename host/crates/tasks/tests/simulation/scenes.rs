@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use clickmill_tasks::name::TaskId;
+use clickmill_tasks::{Progress, name::TaskId};
 
 use crate::{
     chaos::{History, PATIENCE, RIVAL},
     invariants::partition,
     log::{Fate, Mark},
     random::Random,
-    setup::Setup,
-    world::World,
+    setup::{PARTITIONS, Setup},
+    world::{Away, World},
 };
 
 /// A calm world in which everything is written and one host is to read partition 0 to its end; `change` has the last word.
@@ -99,4 +99,67 @@ pub fn guilty(seed: u64) -> Option<String> {
     world.need(row.head.commit <= 4, || format!("{case}: {} commits", row.head.commit));
     world.need(called <= calls as u64, || format!("{case}: {called} calls, not {calls}"));
     world.broken.take()
+}
+
+/// A service is away for ten minutes, at the beginning or in the middle, while there is much to read: reading stops, so that what is
+/// held in memory stays as it is, and afterwards everything is there.
+pub fn outage(seed: u64) -> Option<String> {
+    const LONG: Duration = Duration::from_secs(600);
+    let mut random = Random::new(seed);
+    let (away, middle) = (random.pick(&[Away::Source, Away::Store, Away::Index]), random.chance(0.7));
+    let mut history = calm(seed, |setup| {
+        (setup.files, setup.refuses, setup.shard_traps) = (false, None, 0.0);
+        (setup.records, setup.batch) = (200, 4);
+        (setup.bounds.outbox, setup.bounds.waiting, setup.bounds.commit_bytes) = (4, 4, 150);
+        // Longer than any pause between two tries.
+        setup.bounds.look = Duration::from_secs(6);
+    });
+    history.world.borrow_mut().active = PARTITIONS;
+    history.hear_all();
+    let read = |history: &History| -> u64 {
+        history.slots.iter().map(|host| Progress::get(&host.context.progress.read)).sum()
+    };
+    let until = |history: &mut History, done: &dyn Fn(&History) -> bool| {
+        for _ in 0..10 * PATIENCE {
+            if history.is_broken() || done(history) {
+                return;
+            }
+            history.advance();
+        }
+        history.world.borrow_mut().need(false, || "it takes too many steps".into());
+    };
+    if middle {
+        until(&mut history, &|history| {
+            let world = history.world.borrow();
+            let row = |p| world.partition_row(p).map(|row| row.position.next);
+            (0..PARTITIONS).any(|p| row(p).is_some_and(|next| next > world.logs[p].first))
+        });
+    }
+    let began = history.world.borrow().now;
+    history.world.borrow_mut().away = Some(away);
+    let since = |history: &History, time: Duration| history.world.borrow().now >= began + time;
+    until(&mut history, &|history| since(history, LONG / 10));
+    let soon = read(&history);
+    until(&mut history, &|history| since(history, LONG));
+    let late = read(&history);
+    let case = format!(
+        "seed {seed}: {away:?} away for ten minutes, {}",
+        if middle { "in the middle" } else { "at first" }
+    );
+    {
+        let world = &mut *history.world.borrow_mut();
+        let all: usize = world.logs.iter().map(|log| log.records.len()).sum();
+        world.need(late == soon, || {
+            format!("{case}: {soon} records were read after a minute, {late} at its end")
+        });
+        // Outboxes and memory are bounded, so of much input some is left.
+        world.need((late as usize) < all || all < 150, || {
+            format!("{case}: {late} of {all} records were read")
+        });
+        (world.away, world.changed_at) = (None, world.now);
+    }
+    history.settle("after the outage");
+    history.check_rest(false);
+    let broken = history.world.borrow_mut().broken.take();
+    broken.map(|broken| format!("{case}: {broken}"))
 }

@@ -47,6 +47,14 @@ impl Counts {
     }
 }
 
+/// A service that does not answer for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Away {
+    Source,
+    Store,
+    Index,
+}
+
 /// An event as it was stored, for the comparison with the record.
 pub type Cells = BTreeMap<String, Option<String>>;
 
@@ -103,6 +111,8 @@ pub struct World {
     /// The epoch of the newest settings.
     pub epoch: u32,
     pub index_is_away: bool,
+    /// What is away in a world that is calm otherwise.
+    pub away: Option<Away>,
     /// The index was lost, and is another one.
     pub index_is_new: bool,
     visits: u64,
@@ -152,6 +162,7 @@ impl World {
             logs,
             epoch: 1,
             index_is_away: false,
+            away: None,
             index_is_new: false,
             visits: 0,
             rows: BTreeMap::new(),

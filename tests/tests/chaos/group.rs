@@ -1,0 +1,105 @@
+//! The hosts of one consumer group, as processes that can be killed, stopped and told to die.
+
+use std::{
+    fs::File,
+    os::unix::process::ExitStatusExt,
+    process::{Child, Command, ExitStatus, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use clickmill_tests::Folder;
+
+pub struct Group {
+    pub folder: Folder,
+    hosts: Vec<Child>,
+    started: u32,
+}
+
+impl Group {
+    /// Hosts with these settings; none runs yet.
+    pub fn new(settings: &str) -> Group {
+        let folder = Folder::new("chaos");
+        folder.write("clickmill.toml", settings);
+        Group { folder, hosts: Vec::new(), started: 0 }
+    }
+
+    pub fn len(&self) -> usize {
+        self.hosts.len()
+    }
+
+    /// Starts a further host, which may have to die at a point of a commit.
+    pub fn start(&mut self, die_at: Option<&str>) {
+        self.started += 1;
+        let log = File::create(self.folder.path().join(format!("host-{}.log", self.started))).unwrap();
+        let mut command = self.folder.command(&["run"]);
+        if let Some(point) = die_at {
+            command.env("CLICKMILL_DIE_AT", point);
+        }
+        let host = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        self.hosts.push(host);
+    }
+
+    /// Hosts end only when they are told to.
+    pub fn check(&mut self) {
+        for host in &mut self.hosts {
+            if let Some(status) = host.try_wait().unwrap() {
+                panic!("a host ended by itself, {status}: {}", self.folder.path().display());
+            }
+        }
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self, place: usize) {
+        self.check();
+        let mut host = self.hosts.remove(place);
+        host.kill().unwrap();
+        host.wait().unwrap();
+    }
+
+    /// SIGTERM, and waits for its end, which must be a good one.
+    pub fn leave(&mut self, place: usize) {
+        self.check();
+        let mut host = self.hosts.remove(place);
+        signal(&host, "TERM");
+        let ended = host.wait().unwrap();
+        assert!(ended.success(), "a host was asked to end: {ended}");
+    }
+
+    /// SIGSTOP, and SIGCONT after that time.
+    pub fn freeze(&mut self, place: usize, time: Duration) {
+        self.check();
+        signal(&self.hosts[place], "STOP");
+        thread::sleep(time);
+        signal(&self.hosts[place], "CONT");
+    }
+
+    /// Whether the host that was started last has died at its point within that time.
+    pub fn died(&mut self, within: Duration) -> bool {
+        let began = Instant::now();
+        while began.elapsed() < within {
+            let ended: Option<ExitStatus> = self.hosts.last_mut().and_then(|host| host.try_wait().unwrap());
+            if let Some(status) = ended {
+                assert_eq!(status.signal(), Some(6), "it was to die, and ended: {status}");
+                self.hosts.pop();
+                return true;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        false
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        for host in &mut self.hosts {
+            let _ = host.kill();
+            let _ = host.wait();
+        }
+    }
+}
+
+fn signal(host: &Child, name: &str) {
+    let sent = Command::new("kill").args(["-s", name, &host.id().to_string()]).status().unwrap();
+    assert!(sent.success(), "kill -s {name}");
+}
