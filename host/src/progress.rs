@@ -60,7 +60,7 @@ fn show(shared: &Shared, progress: &Progress) {
         bar
     });
     let (mut before, mut at) = (0, Instant::now());
-    let mut logged = Instant::now();
+    let (mut logged, mut failed) = (Instant::now(), 0);
     let mut ended = shared.ended.lock().unwrap_or_else(PoisonError::into_inner);
     while !*ended {
         (ended, _) = shared.wake.wait_timeout(ended, DRAW).unwrap_or_else(PoisonError::into_inner);
@@ -74,6 +74,11 @@ fn show(shared: &Shared, progress: &Progress) {
             }
             None if logged.elapsed() >= LOG => {
                 tracing::info!("{}", line(progress, rate));
+                let (troubles, last) = progress.troubles();
+                if let Some(last) = last.filter(|_| troubles > failed) {
+                    tracing::warn!("{} tries have failed meanwhile, the last one: {last}", troubles - failed);
+                }
+                failed = troubles;
                 (before, at, logged) = (events, Instant::now(), Instant::now());
             }
             None => {}

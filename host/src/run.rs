@@ -96,13 +96,15 @@ pub fn run(args: Args, process: Instant) -> Result<ExitCode, Error> {
 }
 
 async fn run_all(args: Args, config: Arc<Config>, process: Instant) -> Result<ExitCode, Error> {
-    let began = Instant::now();
+    let began = process.elapsed();
     let progress = Arc::new(Progress::default());
     let display = Display::start(progress.clone());
     let outcome = work(&args, &config, &progress, process).await;
     display.stop();
     let (rows, written) = outcome?;
-    let own = Own::new(&progress, began.elapsed(), written);
+    // A host that waits for more to come has been done since.
+    let ended = progress.last_done().unwrap_or_else(|| process.elapsed());
+    let own = Own::new(&progress, ended.saturating_sub(began), written);
     match args.summary {
         Summary::Json => say(own.json(&rows.counters()))?,
         Summary::Text => summary::print(&config, &progress, &own, &rows)?,

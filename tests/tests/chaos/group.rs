@@ -1,7 +1,7 @@
 //! The hosts of one consumer group, as processes that can be killed, stopped and told to die.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     os::unix::process::ExitStatusExt,
     process::{Child, Command, ExitStatus, Stdio},
     thread,
@@ -38,6 +38,22 @@ impl Group {
         }
         let host = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
         self.hosts.push(host);
+    }
+
+    /// Whether there is a document.
+    pub fn has_documents(&self) -> bool {
+        !self.folder.run(&["query", "--format", "ndjson", "--limit", "1"]).stdout.is_empty()
+    }
+
+    /// What the host that was started as that one has said.
+    pub fn log(&self, number: u32) -> String {
+        fs::read_to_string(self.folder.path().join(format!("host-{}.log", number + 1))).unwrap()
+    }
+
+    /// Resident memory of a host, in bytes.
+    pub fn memory(&self, place: usize) -> u64 {
+        let statm = fs::read_to_string(format!("/proc/{}/statm", self.hosts[place].id())).unwrap();
+        statm.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
     }
 
     /// Hosts end only when they are told to.

@@ -95,6 +95,11 @@ impl Stream {
         self.shared.writing.lock().unwrap().paused = false;
     }
 
+    /// Records written until now.
+    pub fn records(&self) -> usize {
+        self.read(|all| all.iter().map(|traffic| traffic.clicks.len() + traffic.dead as usize).sum())
+    }
+
     /// What was written, partition by partition.
     pub fn read<T>(&self, read: impl FnOnce(&[Traffic]) -> T) -> T {
         read(&self.shared.writing.lock().unwrap().partitions)

@@ -1,7 +1,7 @@
 //! Counters that a person watches while the tasks run. Nothing depends on them.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     sync::{
         Mutex, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -17,6 +17,9 @@ pub enum Left {
     Records(u64),
 }
 
+/// Texts of troubles that are not said again while they come again.
+const REMEMBERED: usize = 16;
+
 #[derive(Default)]
 pub struct Progress {
     /// Records read, whether committed or not.
@@ -25,6 +28,8 @@ pub struct Progress {
     pub bytes: AtomicU64,
     /// When the first record was read, by the clock of the world that its task lives in.
     pub first_read: OnceLock<Duration>,
+    /// When a commit landed or the index answered last, by the same clock, in microseconds; 0: not yet.
+    last_done: AtomicU64,
     /// Committed by this process.
     pub records: AtomicU64,
     pub events: AtomicU64,
@@ -40,7 +45,8 @@ pub struct Progress {
     unusable: Mutex<BTreeMap<String, u64>>,
     /// None: it is not known.
     left: Mutex<Option<Left>>,
-    trouble: Mutex<Option<String>>,
+    /// The latest texts, the newest last.
+    trouble: Mutex<VecDeque<String>>,
     troubles: AtomicU64,
 }
 
@@ -74,18 +80,38 @@ impl Progress {
         *self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Something did not work and is being tried again.
+    /// A commit has landed, or the index has answered.
+    pub fn done(&self, now: Duration) {
+        self.last_done.fetch_max(u64::try_from(now.as_micros()).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    /// When that was last; none: never.
+    pub fn last_done(&self) -> Option<Duration> {
+        Some(Duration::from_micros(Self::get(&self.last_done))).filter(|time| !time.is_zero())
+    }
+
+    /// Something did not work and is being tried again. Said once, while the same few things come again and again.
     pub fn trouble(&self, text: &str) {
         Self::add(&self.troubles, 1);
-        let mut last = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.as_deref() != Some(text) {
-            tracing::warn!("{text}; trying again");
-            *last = Some(text.to_owned());
+        let mut known = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        match known.iter().position(|known| known == text) {
+            Some(place) => {
+                let text = known.remove(place);
+                known.extend(text);
+            }
+            None => {
+                tracing::warn!("{text}; trying again");
+                known.push_back(text.to_owned());
+                if known.len() > REMEMBERED {
+                    known.pop_front();
+                }
+            }
         }
     }
 
-    /// How often something was tried again.
-    pub fn troubles(&self) -> u64 {
-        Self::get(&self.troubles)
+    /// How often something was tried again, and what did not work last.
+    pub fn troubles(&self) -> (u64, Option<String>) {
+        let known = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        (Self::get(&self.troubles), known.back().cloned())
     }
 }

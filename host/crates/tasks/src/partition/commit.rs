@@ -251,6 +251,7 @@ where
         let kept = Arc::make_mut(&mut self.standing).split_off(&self.owner.row.position.next);
         self.standing = Arc::new(kept);
         self.looked_at = self.context.env.now();
+        self.context.progress.done(self.looked_at);
         self.count(&counters, &unusable);
         Ok(())
     }

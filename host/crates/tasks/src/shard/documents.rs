@@ -149,7 +149,9 @@ impl<E: Env + 'static> Shard<E> {
         let Answered { rollup, window, slots, version, answers } = answered;
         self.owner.reached(Point::Indexed);
         let old_ack = self.context.planted.is(Fault::OldAck);
-        self.index_took = self.context.env.now().saturating_sub(self.sent_at);
+        let now = self.context.env.now();
+        self.index_took = now.saturating_sub(self.sent_at);
+        self.context.progress.done(now);
         let (mut done, mut refused) = (0, 0);
         for (&slot, answer) in slots.iter().zip(&answers) {
             let work = &mut self.work.rollups[rollup].windows[window];

@@ -1,0 +1,108 @@
+//! Services that are away for long, at start or in the middle, and what a host makes of it: it says so, takes no more memory, and goes
+//! on by itself.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use clickmill_tests::services::{elasticsearch, service, unique};
+
+use crate::{check::settle, group::Group, on_the_cluster, setting, stream::Stream};
+
+/// What a host may take more while a service is away, at a rate that would fill it several times over.
+const MORE_MEMORY: u64 = 256 << 20;
+const SOON: Duration = Duration::from_secs(60);
+
+/// How long a service is away; by hand ten minutes.
+fn long() -> Duration {
+    Duration::from_secs(setting("OUTAGE_SECONDS", 30))
+}
+
+/// A host on a stream of its own; both bear this name.
+fn host(name: &str, rate: u32) -> (Group, Stream) {
+    let stream = Stream::new(name, 4, rate);
+    let mut group = Group::new(&on_the_cluster(name));
+    group.start(None);
+    (group, stream)
+}
+
+fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !done() {
+        assert!(began.elapsed() < SOON, "{what}: not within {SOON:?}");
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// A service is killed and stays away; `of` brings it back.
+fn away(group: &mut Group, stream: &Stream, killed: &str, of: &str) {
+    until("the first commit", || group.has_documents());
+    service(&["kill9", killed]);
+    thread::sleep(long() / 3);
+    let before = group.memory(0);
+    thread::sleep(long() * 2 / 3);
+    let after = group.memory(0);
+    group.check();
+    service(&["up", of]);
+    println!(
+        "{killed} away for {:?}: {} MiB before, {} MiB after, {} records came",
+        long(),
+        before >> 20,
+        after >> 20,
+        stream.records()
+    );
+    assert!(after < before + MORE_MEMORY, "{before} bytes became {after}");
+    settle(&group.folder, stream);
+}
+
+#[test]
+fn services_that_are_away_at_start_are_waited_for() {
+    for (killed, of, says) in [
+        ("hbase-thrift", "hbase", "HBase at 127.0.0.1"),
+        ("elasticsearch", "elasticsearch", "Elasticsearch at http://127.0.0.1"),
+        ("kafka", "kafka", "Kafka at 127.0.0.1"),
+    ] {
+        let name = unique("start");
+        let stream = Stream::new(&name, 4, 200);
+        let mut group = Group::new(&on_the_cluster(&name));
+        stream.pause();
+        service(&["kill9", killed]);
+        group.start(None);
+        until("it says what is away", || group.log(0).contains(says));
+        group.check();
+        service(&["up", of]);
+        stream.resume();
+        until("the first documents", || group.has_documents());
+        settle(&group.folder, &stream);
+    }
+}
+
+#[test]
+fn a_store_that_is_away_for_long_stops_the_reading_and_nothing_else() {
+    let (mut group, stream) = host(&unique("nostore"), 4_000);
+    away(&mut group, &stream, "hbase-thrift", "hbase");
+}
+
+#[test]
+fn an_index_that_is_away_for_long_is_caught_up_with() {
+    let (mut group, stream) = host(&unique("noindex"), 4_000);
+    away(&mut group, &stream, "elasticsearch", "elasticsearch");
+}
+
+#[test]
+fn a_full_disk_of_the_index_is_shown_and_waited_for() {
+    let name = unique("full");
+    let (group, stream) = host(&name, 500);
+    until("the first commit", || group.has_documents());
+    // What Elasticsearch does by itself when its disk is full.
+    let block = |value: &str| {
+        let body = format!(r#"{{"index.blocks.read_only_allow_delete": {value}}}"#);
+        elasticsearch("PUT", &format!("/{name}/_settings"), Some(&body));
+    };
+    block("true");
+    until("it is shown", || group.log(0).contains("read-only-allow-delete"));
+    thread::sleep(Duration::from_secs(3));
+    block("null");
+    settle(&group.folder, &stream);
+}
