@@ -130,7 +130,7 @@ fn paced(lines: impl Iterator<Item = Vec<u8>>, rate: Option<u64>) -> impl Iterat
 }
 
 /// Writes the lines to the topic, keyed by user, and waits until all are acknowledged.
-fn produce(kafka: &Kafka, lines: impl Iterator<Item = Vec<u8>>) -> Result<u64, Error> {
+pub fn produce(kafka: &Kafka, lines: impl Iterator<Item = Vec<u8>>) -> Result<u64, Error> {
     const PATIENCE: Duration = Duration::from_secs(60);
     let producer = clickmill_kafka::Producer::new(kafka)?;
     let mut sent = 0u64;

@@ -6,7 +6,7 @@ use super::failed;
 use crate::{error::Error, load};
 
 /// The text of valid settings, and the folder that their relative paths are below. By default there are none.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Like {
     text: String,
     base: PathBuf,
@@ -19,6 +19,12 @@ impl Like {
         let text = std::fs::read_to_string(path).map_err(failed(path))?;
         let whole = path.canonicalize().map_err(failed(path))?;
         Ok(Like { text, base: whole.parent().unwrap_or(&whole).to_owned() })
+    }
+
+    /// The same, but for this topic, and for a group, tables and indices of this name.
+    pub fn renamed(&self, topic: &str, name: &str) -> Result<String, Error> {
+        clickmill_settings::renamed(&self.text, &self.base, topic, name)
+            .map_err(|error| Error::Other(format!("the settings cannot be read: {error}")))
     }
 
     /// The same, but for these files and this store.

@@ -20,4 +20,4 @@ pub use fault::{Fault, alternatives, nearest};
 pub use pipeline::*;
 pub use quantity::{QuantityError, parse_duration, parse_size, show_duration, show_size};
 pub use read::{NamedComponent, Origin, Part, decode, parse};
-pub use retarget::retarget;
+pub use retarget::{renamed, retarget};
