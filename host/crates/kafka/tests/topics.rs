@@ -124,26 +124,25 @@ fn a_topic_made_anew_and_shorter_than_before_is_not_waited_for() {
 
 #[test]
 fn records_deleted_before_they_were_read_are_told_after_those_that_were_read() {
-    // A record is fetched at a time, and the next one a second after the one before it was taken.
-    let options = [
-        ("fetch.message.max.bytes", "1000"),
-        ("queued.min.messages", "1"),
-        ("fetch.queue.backoff.ms", "1000"),
-    ];
+    // A record is fetched at a time, until ten wait. Four fill a batch.
+    let options = [("fetch.message.max.bytes", "1000"), ("queued.min.messages", "10")];
     let settings = topic(1);
-    let large = "x".repeat(100_000);
+    let large = "x".repeat(300_000);
     for _ in 0..50 {
         write(&settings, &[&large]);
     }
     let source = source(&with(&settings, &options));
     let mut reader = open(&source, &at(0, None)).unwrap();
     let mut next = read(&mut reader, 1).next;
+    thread::sleep(Duration::from_secs(1));
     let mut before = TopicPartitionList::new();
     before.add_partition_offset(&settings.topic, 0, Offset::Offset(40)).unwrap();
     block_on(admin(&settings).delete_records(&before, &AdminOptions::new())).unwrap();
     let begun = Instant::now();
     let text = loop {
         assert!(begun.elapsed() < SOON, "stuck at {next}");
+        // What is fetched meanwhile comes to lie behind what waits.
+        thread::sleep(Duration::from_millis(500));
         match block_on(reader.next(Duration::from_millis(200))) {
             Ok(Fetched::Batch(batch)) => {
                 assert_eq!(batch.offsets[0], next);
