@@ -14,7 +14,7 @@ use std::{
 use clickmill_kafka::Producer;
 use clickmill_settings::{Kafka, Start};
 use clickmill_tasks::{
-    env::{Reader, Source, Trouble},
+    env::{Fetched, Reader, Source, Trouble},
     name::PartitionId,
 };
 use futures_executor::block_on;
@@ -197,4 +197,31 @@ fn what_is_generated_is_kept_by_key_and_read() {
         );
     }
     assert_eq!((records, users.len()), (30_000, 100));
+}
+
+/// Prints how fast one partition is read, by what is fetched ahead; it asserts nothing of that, for it is the machine that decides.
+#[test]
+#[ignore = "a measurement"]
+fn how_fast_a_partition_is_read() {
+    const RECORDS: i64 = 1_000_000;
+    let settings = topic(1);
+    let writer = Producer::new(&settings).unwrap();
+    let payload = "0123456789".repeat(30);
+    for n in 0..RECORDS {
+        writer.send(b"key", format!("{n} {payload}").as_bytes()).unwrap();
+    }
+    writer.flush(3 * SOON).unwrap();
+    for (kbytes, again) in [("65536", "1000"), ("16384", "1000"), ("16384", "20"), ("16384", "20"), ("4096", "20")] {
+        let options = [("queued.max.messages.kbytes", kbytes), ("fetch.queue.backoff.ms", again)];
+        let source = source(&with(&settings, &options));
+        let mut reader = open(&source, &at(0, None)).unwrap();
+        let (begun, mut next, mut bytes) = (std::time::Instant::now(), 0, 0);
+        while next < RECORDS {
+            if let Fetched::Batch(batch) = block_on(reader.next(SOON)).unwrap() {
+                (next, bytes) = (batch.next, bytes + batch.payloads.bytes().len());
+            }
+        }
+        let speed = bytes as f64 / begun.elapsed().as_secs_f64() / 1e6;
+        println!("{kbytes} KiB ahead, looked at again after {again} ms: {speed:.0} MB/s");
+    }
 }
