@@ -1,113 +1,111 @@
-//! What every client of a broker is told, and what it says of troubles.
+//! What every client of a broker is told.
 
-use clickmill_settings::Kafka;
+use clickmill_settings::{Kafka, Secret};
 use clickmill_tasks::env::Trouble;
-use rdkafka::{
-    ClientConfig, ClientContext,
-    config::RDKafkaLogLevel,
-    consumer::ConsumerContext,
-    error::{KafkaError, RDKafkaErrorCode},
-};
+use rdkafka::{ClientConfig, config::RDKafkaLogLevel};
 
-/// Of a member that died, the partitions are given to others after this time.
-const SESSION_TIMEOUT_MS: &str = "10000";
-/// Members hear of a rebalance by the answer to a heartbeat, so it bounds how fast partitions are handed over.
-const HEARTBEAT_MS: &str = "300";
+use crate::secret::value;
+
+/// What a consumer is told unless the settings say something else.
+const CONSUMER: [(&str, &str); 6] = [
+    // Of a member that died, the partitions are given to others after this time.
+    ("session.timeout.ms", "10000"),
+    // Members hear of a rebalance by the answer to a heartbeat, so it bounds how fast partitions are handed over. A hand-over
+    // takes two of them.
+    ("heartbeat.interval.ms", "200"),
+    // How soon partitions that were added are found. The client's own five minutes are long to leave records unread.
+    ("topic.metadata.refresh.interval.ms", "30000"),
+    // What is fetched ahead, of each partition, for each has a queue of its own: beyond it nothing is fetched until the reader
+    // has caught up, so a slow task costs this much memory and no more.
+    ("queued.max.messages.kbytes", "16384"),
+    // How soon is looked whether there is room again. With the client's own second, no partition were read faster than one full
+    // queue a second.
+    ("fetch.queue.backoff.ms", "20"),
+    // Half the patience of a question, so that its trouble says that something answers, but not as a broker.
+    ("api.version.request.timeout.ms", "5000"),
+];
+
+/// What exactness depends on.
+const EXACT: [(&str, &str); 6] = [
+    ("partition.assignment.strategy", "cooperative-sticky"),
+    ("isolation.level", "read_committed"),
+    ("enable.auto.commit", "false"),
+    ("enable.auto.offset.store", "false"),
+    ("enable.partition.eof", "true"),
+    ("auto.offset.reset", "error"),
+];
 
 /// Settings of a consumer. Those that exactness depends on come last, so that no option undoes them.
-pub(crate) fn consumer(settings: &Kafka) -> ClientConfig {
+pub(crate) fn consumer(settings: &Kafka) -> Result<ClientConfig, Trouble> {
     let mut config = ClientConfig::new();
-    config.set("session.timeout.ms", SESSION_TIMEOUT_MS).set("heartbeat.interval.ms", HEARTBEAT_MS);
-    options(&mut config, settings);
-    for (name, value) in [
-        ("group.id", settings.group.as_str()),
-        ("partition.assignment.strategy", "cooperative-sticky"),
-        ("isolation.level", "read_committed"),
-        ("enable.auto.commit", "false"),
-        ("enable.auto.offset.store", "false"),
-        ("enable.partition.eof", "true"),
-        ("auto.offset.reset", "error"),
-    ] {
-        config.set(name, value);
-    }
-    config
+    config.extend(owned(&CONSUMER));
+    options(&mut config, settings)?;
+    config.extend(owned(&EXACT));
+    config.set("group.id", &settings.group);
+    Ok(config)
+}
+
+/// Settings of a consumer that reads.
+pub(crate) fn reading(settings: &Kafka) -> Result<ClientConfig, Trouble> {
+    let mut config = consumer(settings)?;
+    // The log of metadata tells when a topic was made anew under its name (see `heard`).
+    let debug = config.get("debug").map_or("metadata".to_owned(), |debug| format!("{debug},metadata"));
+    config.set("debug", debug).set_log_level(RDKafkaLogLevel::Debug);
+    Ok(config)
 }
 
 /// Settings of a producer.
-pub(crate) fn producer(settings: &Kafka) -> ClientConfig {
+pub(crate) fn producer(settings: &Kafka) -> Result<ClientConfig, Trouble> {
     let mut config = ClientConfig::new();
     config.set("linger.ms", "20").set("compression.type", "lz4");
     // Where the clients of most languages send a key.
     config.set("partitioner", "murmur2_random");
-    options(&mut config, settings);
+    options(&mut config, settings)?;
     config.set("enable.idempotence", "true");
-    config
+    Ok(config)
 }
 
-fn options(config: &mut ClientConfig, settings: &Kafka) {
-    for (name, value) in &settings.options {
-        config.set(name, value);
+fn options(config: &mut ClientConfig, settings: &Kafka) -> Result<(), Trouble> {
+    let given = |name: &str| settings.options.contains_key(name);
+    if !given("ssl.ca.location") && !given("ssl.ca.pem") {
+        // OpenSSL is linked statically and does not know where this system keeps the certificates that it trusts.
+        config.set("ssl.ca.location", "probe");
     }
-    config.set("bootstrap.servers", &settings.brokers);
-}
-
-/// `doing` completes "Kafka at brokers, topic name, ".
-pub(crate) fn trouble(settings: &Kafka, doing: &str, error: &KafkaError) -> Trouble {
-    let text = format!("Kafka at {}, topic {}, {doing}: {}", settings.brokers, settings.topic, cause(error));
-    // A client that cannot even be made was told something wrong.
-    match error {
-        KafkaError::ClientConfig(..) | KafkaError::ClientCreation(_) => Trouble::Final(text),
-        _ => Trouble::Passing(text),
+    for (name, secret) in &settings.options {
+        config.set(name, value(name, secret)?);
     }
+    // Without it the log does not tell why connections end.
+    config.set("bootstrap.servers", &settings.brokers).set_log_level(RDKafkaLogLevel::Info);
+    Ok(())
 }
 
-fn cause(error: &KafkaError) -> String {
-    match error {
-        KafkaError::ClientConfig(_, description, name, value) => {
-            format!("option {name} = {value}: {description}")
-        }
-        _ => match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::BrokerTransportFailure) => {
-                "no broker answers".into()
-            }
-            Some(RDKafkaErrorCode::OperationTimedOut | RDKafkaErrorCode::RequestTimedOut) => {
-                "no answer in time".into()
-            }
-            Some(
-                RDKafkaErrorCode::UnknownTopicOrPartition
-                | RDKafkaErrorCode::UnknownTopic
-                | RDKafkaErrorCode::UnknownPartition,
-            ) => "there is no such topic or partition".into(),
-            Some(code) => code.to_string(),
-            None => error.to_string(),
-        },
-    }
+/// Whether nobody is to see the value of an option.
+pub(crate) fn is_secret(settings: &Kafka, name: &str) -> bool {
+    let kept_elsewhere = !matches!(settings.options.get(name), None | Some(Secret::Text(_)));
+    kept_elsewhere || ["password", "secret", "key"].iter().any(|part| name.contains(part))
 }
 
-/// Passes on what the library logs.
-pub(crate) struct Logged;
-
-impl ClientContext for Logged {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        log_error(&error, reason);
-    }
+fn owned(pairs: &[(&str, &str)]) -> impl Iterator<Item = (String, String)> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
 }
 
-impl ConsumerContext for Logged {}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-pub(crate) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
-    tracing::debug!(target: "kafka", ?level, facility, "{message}");
-}
-
-pub(crate) fn log_error(error: &KafkaError, reason: &str) {
-    // Repeated with each attempt; the one about all brokers says enough.
-    if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
-        tracing::warn!("Kafka: no broker answers: {reason}");
-    } else {
-        tracing::debug!(target: "kafka", "{error}: {reason}");
+    #[test]
+    fn options_are_heard_but_not_where_exactness_depends_on_them() {
+        let text = |text: &str| Secret::Text(text.into());
+        let options = [
+            ("session.timeout.ms".into(), text("6000")),
+            ("isolation.level".into(), text("read_uncommitted")),
+            ("debug".into(), text("fetch")),
+        ];
+        let config = reading(&Kafka { options: options.into(), ..Kafka::default() }).unwrap();
+        assert_eq!(config.get("session.timeout.ms"), Some("6000"));
+        assert_eq!(config.get("heartbeat.interval.ms"), Some("200"));
+        assert_eq!(config.get("isolation.level"), Some("read_committed"));
+        assert_eq!(config.get("debug"), Some("fetch,metadata"));
+        assert_eq!(config.get("ssl.ca.location"), Some("probe"));
     }
 }

@@ -9,12 +9,15 @@
 
 mod batch;
 mod client;
+mod heard;
 mod member;
 mod offsets;
 mod produce;
 mod reader;
+mod secret;
 mod shared;
 mod source;
+mod trouble;
 
 pub use member::{Change, Revoked};
 pub use offsets::Partition;

@@ -2,12 +2,12 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
         mpsc,
     },
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use clickmill_settings::Kafka;
@@ -21,11 +21,14 @@ use rdkafka::{
     types::RDKafkaRespErr,
 };
 
-use crate::client::{consumer, log, log_error, trouble};
+use crate::{client::consumer, heard::Heard, trouble::trouble};
 
 /// How long a hand-over waits for the tasks to stop. Who takes longer is fenced off, which costs work and nothing else.
 const HAND_OVER: Duration = Duration::from_secs(2);
-const POLL: Duration = Duration::from_millis(100);
+/// For so long after a rebalance another is likely: what was revoked from one member is assigned to another one in a second round.
+const SECOND_ROUND: Duration = Duration::from_secs(3);
+/// A heartbeat is sent no sooner than the client's own thread looks whether one is due: each half second, unless it is woken.
+const WAKE: Duration = Duration::from_millis(50);
 
 /// Which partitions this process is to read. Cooperative: only what changes is told.
 #[derive(Debug)]
@@ -52,18 +55,32 @@ pub(crate) struct Member {
 
 impl Member {
     pub(crate) fn join(settings: &Kafka) -> Result<(Member, UnboundedReceiver<Change>), Trouble> {
-        let fault = |error: KafkaError| trouble(settings, "joining the group", &error);
+        let heard = Heard::default();
+        let fault = |error: KafkaError| trouble(settings, &heard, "joining the group", &error);
         let (changes, told) = unbounded();
+        let context = Context { changes, heard: Heard::default(), rebalanced: Mutex::default() };
         let client: BaseConsumer<Context> =
-            consumer(settings).create_with_context(Context { changes }).map_err(fault)?;
+            consumer(settings)?.create_with_context(context).map_err(fault)?;
         client.subscribe(&[&settings.topic]).map_err(fault)?;
         let (client, ended) = (Arc::new(client), Arc::new(AtomicBool::new(false)));
         let body = {
-            let (client, ended) = (client.clone(), ended.clone());
+            let (client, ended, topic) = (client.clone(), ended.clone(), settings.topic.clone());
             move || {
+                let mut before = None;
                 while !ended.load(Ordering::Relaxed) {
-                    if let Some(Err(error)) = client.poll(POLL) {
-                        tracing::debug!(target: "kafka", "group: {error}");
+                    if let Some(Err(error)) = client.poll(WAKE) {
+                        // Troubles of connections are told as such, and those that last once.
+                        if !client.context().heard.is_told(&error) && before.as_ref() != Some(&error) {
+                            tracing::warn!("Kafka: the consumer group: {error}");
+                        }
+                        before = Some(error);
+                    }
+                    // Any question wakes that thread; whatever the answers are. The client joins again no sooner than a second
+                    // after it joined last, unless metadata came since.
+                    if client.context().rebalanced_within(SECOND_ROUND) {
+                        let _ = client.fetch_metadata(Some(&topic), HAND_OVER);
+                    } else {
+                        let _ = client.assignment();
                     }
                 }
             }
@@ -98,15 +115,18 @@ impl Drop for Member {
 
 struct Context {
     changes: UnboundedSender<Change>,
+    heard: Heard,
+    /// When a rebalance came last.
+    rebalanced: Mutex<Option<Instant>>,
 }
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        log(level, facility, message);
+        self.heard.log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        log_error(&error, reason);
+        self.heard.error(&error, reason);
     }
 }
 
@@ -117,6 +137,7 @@ impl ConsumerContext for Context {
         error: RDKafkaRespErr,
         partitions: &mut TopicPartitionList,
     ) {
+        *self.rebalanced.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         let done = match error {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => self.assigned(client, partitions),
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS => self.revoked(client, partitions),
@@ -135,6 +156,11 @@ impl ConsumerContext for Context {
 }
 
 impl Context {
+    fn rebalanced_within(&self, time: Duration) -> bool {
+        let rebalanced = self.rebalanced.lock().unwrap_or_else(PoisonError::into_inner);
+        rebalanced.is_some_and(|at| at.elapsed() < time)
+    }
+
     fn assigned(&self, client: &BaseConsumer<Self>, partitions: &mut TopicPartitionList) -> KafkaResult<()> {
         // At the end and paused: this client reads nothing.
         partitions.set_all_offsets(Offset::End)?;

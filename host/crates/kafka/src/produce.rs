@@ -14,7 +14,7 @@ use rdkafka::{
     producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext},
 };
 
-use crate::client::{log, log_error, producer, trouble};
+use crate::{client::producer, heard::Heard, trouble::trouble};
 
 const FULL: Duration = Duration::from_millis(100);
 
@@ -23,6 +23,7 @@ pub struct Producer {
     settings: Kafka,
     client: BaseProducer<Context>,
     failed: Failed,
+    heard: Arc<Heard>,
 }
 
 /// The first record that was not delivered.
@@ -32,10 +33,11 @@ impl Producer {
     /// Connects by itself. Fails where an option is wrong.
     pub fn new(settings: &Kafka) -> Result<Producer, Trouble> {
         let failed = Failed::default();
-        let client = producer(settings)
-            .create_with_context(Context { failed: failed.clone() })
-            .map_err(|error| trouble(settings, "making a producer", &error))?;
-        Ok(Producer { settings: settings.clone(), client, failed })
+        let heard = Arc::new(Heard::default());
+        let client = producer(settings)?
+            .create_with_context(Context { failed: failed.clone(), heard: heard.clone() })
+            .map_err(|error| trouble(settings, &heard, "making a producer", &error))?;
+        Ok(Producer { settings: settings.clone(), client, failed, heard })
     }
 
     /// Hands over a record; records of one key go to one partition, in order. Waits while too much is on its way. An error
@@ -51,20 +53,24 @@ impl Producer {
                     record = back;
                     self.client.poll(FULL);
                 }
-                Err((error, _)) => return Err(trouble(&self.settings, "writing", &error)),
+                Err((error, _)) => return Err(self.trouble(&error)),
             }
         }
     }
 
     /// Waits until everything handed over is acknowledged.
     pub fn flush(&self, patience: Duration) -> Result<(), Trouble> {
-        let flushed = self.client.flush(patience).map_err(|error| trouble(&self.settings, "writing", &error));
+        let flushed = self.client.flush(patience).map_err(|error| self.trouble(&error));
         self.check().and(flushed)
+    }
+
+    fn trouble(&self, error: &KafkaError) -> Trouble {
+        trouble(&self.settings, &self.heard, "writing", error)
     }
 
     fn check(&self) -> Result<(), Trouble> {
         match &*self.failed.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some(error) => Err(trouble(&self.settings, "writing", error)),
+            Some(error) => Err(self.trouble(error)),
             None => Ok(()),
         }
     }
@@ -72,15 +78,16 @@ impl Producer {
 
 struct Context {
     failed: Failed,
+    heard: Arc<Heard>,
 }
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        log(level, facility, message);
+        self.heard.log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        log_error(&error, reason);
+        self.heard.error(&error, reason);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Reads one partition. The work is done on a thread of the reader's own, one request at a time.
 
 use std::{
+    cmp::Ordering,
     sync::{Arc, mpsc},
     thread,
     time::{Duration, Instant},
@@ -21,14 +22,17 @@ use rdkafka::{
 
 use crate::{
     batch::{Filling, cut},
-    client::{Logged, trouble},
+    heard::Logged,
     member::Member,
     offsets::{PATIENCE, Partition, bounds},
-    shared::Shared,
+    shared::{Client, Shared},
+    trouble::{at, trouble},
 };
 
 /// How long nothing must have come after the end before the broker is asked whether a hole lies there.
 const QUIET: Duration = Duration::from_millis(300);
+/// How many events of the client, which are few, are served before a batch is given.
+const EVENTS: usize = 16;
 
 type Answer = Result<Fetched, Trouble>;
 
@@ -59,7 +63,7 @@ impl KafkaReader {
                 let _ = opened.send(Err(trouble));
                 return;
             }
-            match Reading::open(&shared, number, &position) {
+            match shared.client().and_then(|client| Reading::open(&shared, client, number, &position)) {
                 Ok(mut reading) => {
                     shared.reached(number, reading.next);
                     if opened.send(Ok(())).is_ok() {
@@ -74,7 +78,6 @@ impl KafkaReader {
                     let _ = opened.send(Err(trouble));
                 }
             }
-            unplace(&shared, number);
             shared.release(number);
         };
         thread::Builder::new()
@@ -115,6 +118,7 @@ fn ended(partition: i32) -> Trouble {
 /// A partition that is being read, on the reader's thread.
 struct Reading<'a> {
     shared: &'a Shared,
+    client: Client,
     partition: i32,
     queue: PartitionQueue<Logged>,
     /// All records before it were given.
@@ -122,23 +126,27 @@ struct Reading<'a> {
     filling: Filling,
     /// When the client said that the end is reached, unless something came since or the broker confirmed it.
     end_seen: Option<Instant>,
+    /// An error that came after records that were given first.
+    failed: Option<KafkaError>,
 }
 
 impl Reading<'_> {
-    fn open<'a>(shared: &'a Shared, partition: i32, position: &Position) -> Result<Reading<'a>, Trouble> {
+    fn open<'a>(
+        shared: &'a Shared,
+        client: Client,
+        partition: i32,
+        position: &Position,
+    ) -> Result<Reading<'a>, Trouble> {
         let settings = &shared.settings;
-        let there = bounds(&shared.client, settings, partition)?;
-        let next = begin(position, there).map_err(|fault| {
-            Trouble::Final(format!(
-                "Kafka at {}, topic {}, partition {partition}: {fault}",
-                settings.brokers, settings.topic
-            ))
-        })?;
-        let Some(queue) = shared.client.split_partition_queue(&settings.topic, partition) else {
+        let there = bounds(&client, settings, partition)?;
+        let next = begin(position, there)
+            .map_err(|fault| Trouble::Final(at(settings, &format!(", partition {partition}: {fault}"))))?;
+        let Some(queue) = client.split_partition_queue(&settings.topic, partition) else {
             return Err(Trouble::Final(format!("Kafka, topic {}: no partition {partition}", settings.topic)));
         };
         let filling = Filling::new(Arc::from(settings.topic.as_str()));
-        let mut reading = Reading { shared, partition, queue, next, filling, end_seen: None };
+        let mut reading =
+            Reading { shared, client, partition, queue, next, filling, end_seen: None, failed: None };
         match position.last.filter(|(offset, _)| *offset >= there.low) {
             Some((offset, print)) => {
                 reading.place(offset)?;
@@ -155,7 +163,7 @@ impl Reading<'_> {
         let added =
             list.add_partition_offset(&self.shared.settings.topic, self.partition, Offset::Offset(offset));
         added
-            .and_then(|()| self.shared.client.incremental_assign(&list))
+            .and_then(|()| self.client.incremental_assign(&list))
             .map_err(|error| self.trouble("starting to read", &error))
     }
 
@@ -169,12 +177,11 @@ impl Reading<'_> {
                     if message.offset() == offset
                         && fingerprint(cut(message.payload().unwrap_or_default())) != print
                     {
-                        return Err(Trouble::Final(format!(
-                            "Kafka at {}, topic {}, partition {}: the record at offset {offset} is not the one that was read \
-                             before: the topic was made anew under its old name. Choose: `clickmill run --resume-at \
-                             new-log` reads it from its beginning as a log of its own, `earliest` or `latest` takes it for \
-                             the same log and goes on at its first or behind its last record",
-                            self.shared.settings.brokers, self.shared.settings.topic, self.partition
+                        return Err(self.finally(&format!(
+                            "the record at offset {offset} is not the one that was read before: the topic was made anew under \
+                             its old name. Choose: `clickmill run --resume-at new-log` reads it from its beginning as a log of \
+                             its own, `earliest` or `latest` takes it for the same log and goes on at its first or behind its \
+                             last record"
                         )));
                     }
                     if message.offset() >= self.next {
@@ -198,6 +205,22 @@ impl Reading<'_> {
     }
 
     fn next(&mut self, wait: Duration) -> Answer {
+        let answer = self.fetch(wait);
+        // The client goes on in a topic that was made anew under its name, but says so before the first record of it. What it
+        // said may wait in its queue.
+        for _ in 0..EVENTS {
+            let _ = self.client.poll(Duration::ZERO);
+        }
+        if self.client.context().heard.is_spent() {
+            return Err(self.passing("the topic was made anew under its name, so the position is checked"));
+        }
+        answer
+    }
+
+    fn fetch(&mut self, wait: Duration) -> Answer {
+        if let Some(error) = self.failed.take() {
+            return Err(self.fault(&error));
+        }
         let until = Instant::now() + wait;
         loop {
             let left = until.saturating_duration_since(Instant::now());
@@ -220,8 +243,11 @@ impl Reading<'_> {
                 }
                 Some(Err(KafkaError::PartitionEOF(_))) => self.end_seen = Some(Instant::now()),
                 Some(Err(error)) if self.filling.is_empty() => return Err(self.fault(&error)),
-                // What came before the error counts; an error that lasts comes again.
-                Some(Err(_)) => break,
+                // What came before the error counts.
+                Some(Err(error)) => {
+                    self.failed = Some(error);
+                    break;
+                }
                 None if !self.filling.is_empty() => break,
                 None => {
                     if self.end_seen.is_some_and(|seen| seen.elapsed() >= QUIET) && self.hole()? {
@@ -240,14 +266,15 @@ impl Reading<'_> {
     /// that was aborted or compacted away); then the position moves behind it.
     fn hole(&mut self) -> Result<bool, Trouble> {
         self.end_seen = None;
-        let end = bounds(&self.shared.client, &self.shared.settings, self.partition)?.end;
-        if end <= self.next {
-            return Ok(false);
+        let Partition { low, end, .. } = bounds(&self.client, &self.shared.settings, self.partition)?;
+        match end.cmp(&self.next) {
+            Ordering::Greater => {}
+            Ordering::Equal => return Ok(false),
+            Ordering::Less => return Err(self.finally(&outside(self.next, low, end))),
         }
         // Read again from the position, asked for after the end was: what comes first, a record or the end, decides.
         let topic = &self.shared.settings.topic;
-        self.shared
-            .client
+        self.client
             .seek(topic, self.partition, Offset::Offset(self.next), PATIENCE)
             .map_err(|error| self.trouble("looking behind the last record", &error))?;
         match self.queue.poll(PATIENCE) {
@@ -268,33 +295,41 @@ impl Reading<'_> {
     }
 
     fn fault(&self, error: &KafkaError) -> Trouble {
-        let lost = [RDKafkaErrorCode::OffsetOutOfRange, RDKafkaErrorCode::AutoOffsetReset];
-        if error.rdkafka_error_code().is_some_and(|code| lost.contains(&code)) {
-            let Partition { low, end, .. } =
-                match bounds(&self.shared.client, &self.shared.settings, self.partition) {
-                    Ok(there) => there,
-                    Err(trouble) => return trouble,
-                };
-            let text = outside(self.next, low, end);
-            let settings = &self.shared.settings;
-            return Trouble::Final(format!(
-                "Kafka at {}, topic {}, partition {}: {text}",
-                settings.brokers, settings.topic, self.partition
-            ));
+        use RDKafkaErrorCode::{AutoOffsetReset, LogTruncation, OffsetOutOfRange};
+        let Some(AutoOffsetReset | LogTruncation | OffsetOutOfRange) = error.rdkafka_error_code() else {
+            return self.trouble("reading", error);
+        };
+        match bounds(&self.client, &self.shared.settings, self.partition) {
+            Ok(Partition { low, end, .. }) if !(low..=end).contains(&self.next) => {
+                self.finally(&outside(self.next, low, end))
+            }
+            // It was outside, and is within what has come since.
+            Ok(_) => self.passing("the topic was cut off or made anew, so the position is checked"),
+            Err(trouble) => trouble,
         }
-        self.trouble("reading", error)
+    }
+
+    fn finally(&self, text: &str) -> Trouble {
+        Trouble::Final(at(&self.shared.settings, &format!(", partition {}: {text}", self.partition)))
+    }
+
+    fn passing(&self, text: &str) -> Trouble {
+        Trouble::Passing(at(&self.shared.settings, &format!(", partition {}: {text}", self.partition)))
     }
 
     fn trouble(&self, doing: &str, error: &KafkaError) -> Trouble {
-        trouble(&self.shared.settings, &format!("partition {}, {doing}", self.partition), error)
+        let heard = &self.client.context().heard;
+        trouble(&self.shared.settings, heard, &format!("partition {}, {doing}", self.partition), error)
     }
 }
 
-fn unplace(shared: &Shared, partition: i32) {
-    let mut list = TopicPartitionList::new();
-    list.add_partition(&shared.settings.topic, partition);
-    // Not being read is what was wanted.
-    let _ = shared.client.incremental_unassign(&list);
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        let mut list = TopicPartitionList::new();
+        list.add_partition(&self.shared.settings.topic, self.partition);
+        // Not being read is what was wanted.
+        let _ = self.client.incremental_unassign(&list);
+    }
 }
 
 /// The offset to begin at, or why there is none.

@@ -2,19 +2,31 @@
 
 use std::{
     collections::{HashMap, hash_map::Entry},
-    sync::{Arc, Condvar, Mutex, PoisonError},
+    sync::{Arc, Condvar, Mutex, PoisonError, Weak},
+    thread,
+    time::Duration,
 };
 
 use clickmill_settings::Kafka;
 use clickmill_tasks::env::Trouble;
-use rdkafka::consumer::BaseConsumer;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 
-use crate::{client::Logged, offsets::PATIENCE};
+use crate::{
+    client::reading,
+    heard::{Heard, Logged},
+    offsets::PATIENCE,
+    trouble::trouble,
+};
+
+const POLL: Duration = Duration::from_millis(100);
+
+/// A client that reads.
+pub(crate) type Client = Arc<BaseConsumer<Logged>>;
 
 /// What readers share.
 pub(crate) struct Shared {
     pub(crate) settings: Kafka,
-    pub(crate) client: Arc<BaseConsumer<Logged>>,
+    client: Mutex<Client>,
     /// Partitions that a reader holds, and the offset up to which it has given all records, once it has begun.
     held: Mutex<HashMap<i32, Option<i64>>>,
     released: Condvar,
@@ -22,8 +34,19 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// No partition is held.
-    pub(crate) fn new(settings: Kafka, client: Arc<BaseConsumer<Logged>>) -> Shared {
-        Shared { settings, client, held: Mutex::default(), released: Condvar::new() }
+    pub(crate) fn new(settings: Kafka) -> Result<Shared, Trouble> {
+        let client = Mutex::new(connect(&settings)?);
+        Ok(Shared { settings, client, held: Mutex::default(), released: Condvar::new() })
+    }
+
+    /// The client. One that is spent is replaced by a new one: what it knows of the topic that was there before, as the epoch of a
+    /// partition's leader, keeps it from reading the one that is there now.
+    pub(crate) fn client(&self) -> Result<Client, Trouble> {
+        let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        if client.context().heard.is_spent() {
+            *client = connect(&self.settings)?;
+        }
+        Ok(client.clone())
     }
 
     /// Waits until no other reader holds the partition: one that was dropped lets go of it in a moment.
@@ -58,4 +81,23 @@ impl Shared {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).remove(&partition);
         self.released.notify_all();
     }
+}
+
+/// A client, which connects by itself and goes on trying, and a thread that serves its events for as long as it lives. Records
+/// never come that way: each partition has a queue of its own.
+fn connect(settings: &Kafka) -> Result<Client, Trouble> {
+    let client: BaseConsumer<Logged> = reading(settings)?
+        .create_with_context(Logged::default())
+        .map_err(|error| trouble(settings, &Heard::default(), "making a client", &error))?;
+    let client = Arc::new(client);
+    let events: Weak<_> = Arc::downgrade(&client);
+    let body = move || {
+        while let Some(client) = events.upgrade() {
+            // Its errors are heard by the context.
+            let _ = client.poll(POLL);
+        }
+    };
+    let thread = thread::Builder::new().name("kafka-events".into()).spawn(body);
+    thread.map_err(|error| Trouble::Final(format!("no thread for the events of Kafka: {error}")))?;
+    Ok(client)
 }

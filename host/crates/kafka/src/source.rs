@@ -1,9 +1,8 @@
 //! The source, and what the host asks of the topic beside reading it.
 
 use std::{
-    sync::{Arc, OnceLock, Weak},
+    sync::{Arc, OnceLock},
     thread,
-    time::Duration,
 };
 
 use clickmill_settings::{Kafka, Start};
@@ -13,17 +12,13 @@ use clickmill_tasks::{
     row::Position,
 };
 use futures_channel::{mpsc::UnboundedReceiver, oneshot};
-use rdkafka::consumer::BaseConsumer;
 
 use crate::{
-    client::{Logged, consumer, trouble},
     member::{Change, Member},
-    offsets::{Partition, bounds, partitions},
+    offsets::{Partition, bounds, numbers, partitions, require},
     reader::KafkaReader,
     shared::Shared,
 };
-
-const POLL: Duration = Duration::from_millis(100);
 
 /// A topic as a source.
 pub struct KafkaSource {
@@ -34,12 +29,7 @@ pub struct KafkaSource {
 impl KafkaSource {
     /// Makes the reading client; it connects by itself and goes on trying. Fails where an option is wrong.
     pub fn new(settings: &Kafka) -> Result<KafkaSource, Trouble> {
-        let client: BaseConsumer<Logged> = consumer(settings)
-            .create_with_context(Logged)
-            .map_err(|error| trouble(settings, "making a client", &error))?;
-        let client = Arc::new(client);
-        serve(Arc::downgrade(&client))?;
-        let shared = Arc::new(Shared::new(settings.clone(), client));
+        let shared = Arc::new(Shared::new(settings.clone())?);
         Ok(KafkaSource { shared, member: OnceLock::new() })
     }
 
@@ -53,19 +43,32 @@ impl KafkaSource {
         }
     }
 
-    /// All partitions of the topic, and where they begin and end now.
+    /// That the topic is there, for whoever starts: one that is not is a final trouble that says how to make it. For all others
+    /// it is a passing one, as what knows of a topic may be gone for a moment.
+    pub async fn require_topic(&self) -> Result<(), Trouble> {
+        let shared = self.shared.clone();
+        apart("kafka-ask", move || require(&*shared.client()?, &shared.settings)).await
+    }
+
+    /// All partitions of the topic, and where they begin and end now: a question to the broker for each.
     pub async fn partitions(&self) -> Result<Vec<Partition>, Trouble> {
         let shared = self.shared.clone();
-        apart("kafka-ask", move || partitions(&shared.client, &shared.settings)).await
+        apart("kafka-ask", move || partitions(&*shared.client()?, &shared.settings)).await
+    }
+
+    /// How many partitions the topic has, at least 1: one question.
+    pub async fn partition_count(&self) -> Result<u32, Trouble> {
+        let shared = self.shared.clone();
+        apart("kafka-ask", move || Ok(numbers(&*shared.client()?, &shared.settings)?.len() as u32)).await
     }
 
     /// Records between what the readers of this process have given and the ends of their partitions; holes count as records.
     pub async fn lag(&self) -> Result<u64, Trouble> {
         let shared = self.shared.clone();
         apart("kafka-lag", move || {
-            let mut lag = 0;
+            let (client, mut lag) = (shared.client()?, 0);
             for (partition, next) in shared.positions() {
-                let there = bounds(&shared.client, &shared.settings, partition)?;
+                let there = bounds(&client, &shared.settings, partition)?;
                 lag += u64::try_from(there.end - next).unwrap_or(0);
             }
             Ok(lag)
@@ -74,12 +77,13 @@ impl KafkaSource {
     }
 
     /// Where each partition that exists now begins in a store that is made now, for [`Position::next`]. Later partitions
-    /// begin at 0, which also stands for the first record that is still there.
+    /// begin at 0, which also stands for the first record that is still there. As [`KafkaSource::require_topic`].
     pub async fn start_offsets(&self) -> Result<Vec<(u32, i64)>, Trouble> {
         let start = |partition: Partition| match self.shared.settings.start {
             Start::Earliest => 0,
             Start::Latest => partition.end,
         };
+        self.require_topic().await?;
         let partitions = self.partitions().await?;
         Ok(partitions.into_iter().map(|partition| (partition.number, start(partition))).collect())
     }
@@ -91,19 +95,6 @@ impl Source for KafkaSource {
     async fn open(&self, partition: PartitionId, position: &Position) -> Result<KafkaReader, Trouble> {
         KafkaReader::open(self.shared.clone(), self.member.get().cloned(), partition, position).await
     }
-}
-
-/// Serves the client's events for as long as it lives. Records never come this way: each partition has a queue of its own.
-fn serve(client: Weak<BaseConsumer<Logged>>) -> Result<(), Trouble> {
-    let body = move || {
-        while let Some(client) = client.upgrade() {
-            if let Some(Err(error)) = client.poll(POLL) {
-                tracing::debug!(target: "kafka", "{error}");
-            }
-        }
-    };
-    let thread = thread::Builder::new().name("kafka-events".into()).spawn(body);
-    thread.map(drop).map_err(|error| Trouble::Final(format!("no thread for the events of Kafka: {error}")))
 }
 
 /// Does blocking work on a thread of its own.

@@ -137,8 +137,9 @@ pub struct Kafka {
     pub group: String,
     /// Where the partitions begin that exist when the store is made; later ones start at their beginning.
     pub start: Start,
-    /// Further properties of librdkafka, none of which the exactness of the answer depends on. Default: none.
-    pub options: BTreeMap<String, String>,
+    /// Further properties of librdkafka, none of which the exactness of the answer depends on. Default: none. Any of them may be
+    /// a secret, so none is in debug output.
+    pub options: BTreeMap<String, Secret>,
 }
 
 impl Default for Kafka {

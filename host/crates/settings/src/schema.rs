@@ -121,10 +121,11 @@ pub const SOURCE: Section = Section {
         .of("kafka"),
         key(
             "options",
-            "table of strings, numbers and booleans",
+            "table of strings, numbers, booleans and secrets",
             Means("none"),
-            "Properties of librdkafka, handed on as they are (`security.protocol = \"SSL\"`). Those that the exactness of the \
-             answer depends on are refused.",
+            "Properties of librdkafka, handed on as they are (`security.protocol = \"SSL\"`; paths in them are relative to the \
+             working directory). Any may be kept elsewhere: `\"sasl.password\" = { file = \"…\" }`. Those that the exactness of \
+             the answer or the handing over of partitions depends on are refused.",
         )
         .of("kafka"),
         key("events", "whole number, at least 1", Means("without end"), "Records in all, over all partitions.").of("generate"),

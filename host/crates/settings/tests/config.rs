@@ -62,6 +62,9 @@ fn all_that_the_three_services_need_is_read() {
         "client.id" = "clicks"
         fetch.wait.max.ms = 50
         socket.keepalive.enable = true
+        "sasl.password" = { file = "password" }
+        ssl.key.password = { env = "KEY_PASSWORD" }
+        sasl.oauthbearer.assertion.file = "/assertion"
 
         [store]
         kind = "hbase"
@@ -85,18 +88,22 @@ fn all_that_the_three_services_need_is_read() {
         retention = "90d"
         "#,
     );
+    let text = |text: &str| Secret::Text(text.to_owned());
     let options = [
-        ("security.protocol", "SSL"),
-        ("client.id", "clicks"),
-        ("fetch.wait.max.ms", "50"),
-        ("socket.keepalive.enable", "true"),
+        ("security.protocol", text("SSL")),
+        ("client.id", text("clicks")),
+        ("fetch.wait.max.ms", text("50")),
+        ("socket.keepalive.enable", text("true")),
+        ("sasl.password", Secret::File(PathBuf::from("/etc/clickmill/password"))),
+        ("ssl.key.password", Secret::Env("KEY_PASSWORD".to_owned())),
+        ("sasl.oauthbearer.assertion.file", text("/assertion")),
     ];
     let kafka = Kafka {
         brokers: "kafka://one:9092,[::1]:9093,two".to_owned(),
         topic: "clicks.v2".to_owned(),
         group: "mine".to_owned(),
         start: Start::Latest,
-        options: BTreeMap::from(options.map(|(name, value)| (name.to_owned(), value.to_owned()))),
+        options: BTreeMap::from(options.map(|(name, value)| (name.to_owned(), value))),
     };
     assert_eq!(config.source, Source::Kafka(kafka));
     let hbase = Hbase {
@@ -137,6 +144,8 @@ fn secrets_are_text_a_file_or_a_variable_and_are_not_shown() {
     assert_eq!(key("{ file = \"key\" }"), Secret::File(PathBuf::from("/etc/clickmill/key")));
     assert_eq!(key("{ env = \"KEY\" }"), Secret::Env("KEY".to_owned()));
     assert!(!format!("{:?}", key("\"c2VjcmV0\"")).contains("c2VjcmV0"));
+    let kafka = read("[source]\nkind = \"kafka\"\n[source.options]\nsasl.password = \"c2VjcmV0\"\n");
+    assert!(!format!("{kafka:?}").contains("c2VjcmV0"), "{kafka:?}");
 }
 
 #[test]

@@ -6,7 +6,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::names::is_address;
 use super::reader::{Reader, Span, Table, type_name, written};
-use crate::config::{Kafka, Start};
+use super::secret::kept_elsewhere;
+use crate::config::{Kafka, Secret, Start};
 use crate::fault::quote;
 
 /// Properties that have a key of their own here.
@@ -18,7 +19,7 @@ const NAMED: [(&str, &str); 4] = [
 ];
 
 /// Properties that the host sets, and why no other value is right.
-const OWNED: [(&str, &str); 12] = [
+const OWNED: [(&str, &str); 14] = [
     ("enable.auto.commit", "the store keeps positions"),
     ("auto.commit.enable", "the store keeps positions"),
     ("auto.commit.interval.ms", "the store keeps positions"),
@@ -31,6 +32,17 @@ const OWNED: [(&str, &str); 12] = [
     ("partition.assignment.strategy", "handing over a partition depends on it"),
     ("group.protocol", "handing over a partition depends on it"),
     ("group.remote.assignor", "handing over a partition depends on it"),
+    // A static member does not leave when it ends, so nobody else gets its partitions before its session is over.
+    ("group.instance.id", "handing over a partition depends on it"),
+    // A follower that lags names an end of its own, and what lies between the two would be taken for a hole.
+    ("client.rack", "records are read from the broker that names the partition's end"),
+];
+
+/// Properties whose last part is `file`: `a.b.file = "…"` is no secret of the property `a.b`.
+const FILES: [&str; 3] = [
+    "sasl.oauthbearer.assertion.file",
+    "sasl.oauthbearer.assertion.jwt.template.file",
+    "sasl.oauthbearer.assertion.private.key.file",
 ];
 
 /// A topic; where a value is faulty, its default.
@@ -79,7 +91,7 @@ fn topic(reader: &mut Reader<'_>, table: &Table<'_>) -> Option<String> {
     Some(topic.to_owned())
 }
 
-fn options(reader: &mut Reader<'_>, table: &Table<'_>) -> BTreeMap<String, String> {
+fn options(reader: &mut Reader<'_>, table: &Table<'_>) -> BTreeMap<String, Secret> {
     let mut options = BTreeMap::new();
     if let Some(value) = table.get("options") {
         match value.get_ref() {
@@ -94,35 +106,48 @@ fn options(reader: &mut Reader<'_>, table: &Table<'_>) -> BTreeMap<String, Strin
     options
 }
 
-/// A property is written in quotes or not: `"security.protocol"` is one key of TOML, `security.protocol` a table in a table.
+/// A property is written in quotes or not: `"security.protocol"` is one key of TOML, `security.protocol` a table in a table. A
+/// table of `file` or `env` says where its value is kept.
 fn collect(
     reader: &mut Reader<'_>,
     prefix: &str,
     table: &DeTable<'_>,
-    options: &mut BTreeMap<String, String>,
+    options: &mut BTreeMap<String, Secret>,
 ) {
     for (key, value) in table.iter() {
         let name = format!("{prefix}{}", key.get_ref());
-        let text = match value.get_ref() {
+        let value = match value.get_ref() {
+            DeValue::Table(inner) if says_where(&name, inner) => {
+                match kept_elsewhere(reader, &name, inner, value.span()) {
+                    Some(secret) => secret,
+                    None => continue,
+                }
+            }
             DeValue::Table(table) => {
                 collect(reader, &format!("{name}."), table, options);
                 continue;
             }
-            DeValue::String(text) => text.as_ref().to_owned(),
+            DeValue::String(text) => Secret::Text(text.as_ref().to_owned()),
             DeValue::Datetime(_) | DeValue::Array(_) => {
                 let message = format!("{} takes a string, not {}", quote(&name), type_name(value.get_ref()));
                 reader.fault(value.span(), message, "write the property's value as a string");
                 continue;
             }
-            other => written(other).unwrap_or_default(),
+            other => Secret::Text(written(other).unwrap_or_default()),
         };
         if refuse(reader, key.span(), &name) {
             continue;
         }
-        if options.insert(name.clone(), text).is_some() {
+        if options.insert(name.clone(), value).is_some() {
             reader.fault(key.span(), format!("{} is given twice", quote(&name)), "keep one of the two");
         }
     }
+}
+
+fn says_where(name: &str, table: &DeTable<'_>) -> bool {
+    !table.is_empty()
+        && table.iter().all(|(key, _)| matches!(key.get_ref().as_ref(), "file" | "env"))
+        && !FILES.contains(&format!("{name}.file").as_str())
 }
 
 fn refuse(reader: &mut Reader<'_>, span: Span, name: &str) -> bool {

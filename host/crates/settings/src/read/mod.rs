@@ -6,6 +6,7 @@ mod names;
 mod origin;
 pub(crate) mod pipeline;
 mod reader;
+mod secret;
 mod services;
 mod source;
 mod syntax;

@@ -1,16 +1,14 @@
 //! `[store]` and `[index]`.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use toml::Spanned;
-use toml::de::DeValue;
 
 use super::names::{is_host, is_index_name, is_table_name, url_problem};
-use super::reader::{Reader, Table, type_name};
-use crate::config::{Credentials, Elasticsearch, Hbase, Index, Secret, Store, Transport};
+use super::reader::{Reader, Table};
+use super::secret::secret;
+use crate::config::{Credentials, Elasticsearch, Hbase, Index, Store, Transport};
 use crate::fault::quote;
-use crate::schema::SECRET;
 
 const TIMEOUT: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(600);
 
@@ -140,38 +138,5 @@ fn credentials(reader: &mut Reader<'_>, table: &Table<'_>) -> Credentials {
         }
         (None, None, Some(api_key)) => Credentials::ApiKey(api_key),
         _ => Credentials::None,
-    }
-}
-
-fn secret(reader: &mut Reader<'_>, table: &Table<'_>, key: &str) -> Option<Secret> {
-    let value = table.get(key)?;
-    let help = format!(
-        "write `{key} = {{ file = \"…\" }}`, `{key} = {{ env = \"…\" }}`, or the secret itself as a string"
-    );
-    match value.get_ref() {
-        DeValue::String(text) if !text.is_empty() => Some(Secret::Text(text.as_ref().to_owned())),
-        DeValue::Table(inner) => {
-            let inner = Table::new(&SECRET, format!("`{key}`"), inner, value.span());
-            let found = reader.found.len();
-            reader.known(&inner, None);
-            let file: Option<PathBuf> = reader.path(&inner, "file");
-            let env = reader.text(&inner, "env");
-            match (inner.get("file"), inner.get("env")) {
-                (None, None) if reader.found.len() > found => None,
-                (Some(_), Some(_)) | (None, None) => {
-                    reader.fault(value.span(), format!("`{key}` takes one of `file` and `env`"), help);
-                    None
-                }
-                _ => file.map(Secret::File).or(env.map(|env| Secret::Env((*env.get_ref()).to_owned()))),
-            }
-        }
-        DeValue::String(_) => {
-            reader.fault(value.span(), format!("`{key}` is empty"), help);
-            None
-        }
-        other => {
-            reader.fault(value.span(), format!("`{key}` takes a secret, not {}", type_name(other)), help);
-            None
-        }
     }
 }
