@@ -310,10 +310,10 @@ mod tests {
         };
         let (mib, ten) = (1 << 20, 10 << 10);
         assert_eq!(calls(&[]).0, 0);
-        assert_eq!(calls(&vec![&[ten, ten][..]; 10]).0, 1);
+        assert_eq!(calls(&[&[ten, ten][..]; 10]).0, 1);
         assert_eq!(calls(&[&[mib, mib], &[mib, mib]]).0, 4);
         assert_eq!(calls(&[&[4 * mib], &[5, 5]]).0, 2);
-        let (count, sent) = calls(&vec![&[ten, ten][..]; 200]);
+        let (count, sent) = calls(&[&[ten, ten][..]; 200]);
         assert_eq!(count, 3);
         assert!((4 * mib - 200_000..4 * mib + 50_000).contains(&sent), "{sent}");
     }

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, rc::Rc, sync::Arc};
 
-use clickmill_settings::Hbase;
+use clickmill_settings::{Gateway, Hbase};
 use clickmill_tasks::{
     batch::{DeadLetter, EventBatch},
     env::{ColdCell, ColdPage, Store, Trouble},
@@ -19,7 +19,9 @@ use crate::{
     mutations::{CALL_BYTES, CALL_ROWS, calls, delete, put, row, scan},
     pool::Pool,
     read::letter_cells,
+    round::Round,
     tables::{self, Region, Tables, ensure},
+    trouble::trouble,
 };
 
 /// The cell of a task row, of a part and of cold state.
@@ -42,11 +44,32 @@ pub struct HbaseStore {
 
 impl HbaseStore {
     /// Connects, makes the tables where they are absent and checks them where they are not. Fails with a passing trouble
-    /// where the gateway does not answer, with a final one where a table is not ours to use.
+    /// where no gateway answers, with a final one where a table is not ours to use.
     pub async fn open(settings: &Hbase) -> Result<HbaseStore, Trouble> {
         let (pool, tables) = (Pool::new(settings)?, Tables::new(&settings.table));
-        ensure(&pool, &tables).await?;
-        Ok(HbaseStore { pool, tables, parallel: 2 * settings.connections.max(1) })
+        let mut tries = settings.gateways.len();
+        loop {
+            tries = tries.saturating_sub(1);
+            match ensure(&pool, &tables).await {
+                // The thread that found its gateway wanting has turned to the next one.
+                Err(Trouble::Passing(_)) if tries > 0 => {}
+                Err(trouble) => return Err(trouble),
+                Ok(()) => return Ok(HbaseStore { pool, tables, parallel: 2 * settings.connections.max(1) }),
+            }
+        }
+    }
+
+    /// Asks each gateway by itself; blocks, for commands. Of several, a store uses whichever answers, so one that is wrong would
+    /// go unnoticed until another one fails.
+    pub fn gateways(settings: &Hbase) -> Vec<(Gateway, Result<(), Trouble>)> {
+        let table = Tables::new(&settings.table).events;
+        let ask = |gateway: &Gateway| {
+            let mut round = Round::new(&Hbase { gateways: vec![gateway.clone()], ..settings.clone() }, 0);
+            // Also where there is no such table yet, and without the master.
+            let regions = round.connect()?.get_table_regions(table.clone());
+            regions.map(|_| ()).map_err(|error| trouble(settings, gateway, "asking for a table", &error))
+        };
+        settings.gateways.iter().map(|gateway| (gateway.clone(), ask(gateway))).collect()
     }
 
     /// The regions of the event table, in order of their keys. Partitions are spread over the keys evenly, so over these.

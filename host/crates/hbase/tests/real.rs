@@ -456,6 +456,35 @@ fn the_other_gateway_goes_on_where_one_fails() {
     assert!(read.next().is_none());
 }
 
+#[test]
+fn a_store_opens_where_one_gateway_of_several_answers() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let web = TcpListener::bind("127.0.0.1:0").unwrap();
+    let ports = [&silent, &web].map(|listener| listener.local_addr().unwrap().port());
+    thread::spawn(move || {
+        for client in web.incoming() {
+            let _ = std::io::Write::write_all(&mut client.unwrap(), b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        }
+    });
+    let mut settings = Hbase { timeout: Duration::from_secs(10), connections: 1, ..settings() };
+    settings.gateways = vec![local(ports[0]), local(ports[1]), local(1), settings.gateways[0].clone()];
+    let store = store(&settings);
+    assert_eq!(block_on(store.swap_row(TaskId::Shard(1), None, b"one")), Ok(true));
+    let said: Vec<_> = HbaseStore::gateways(&settings)
+        .into_iter()
+        .map(|(gateway, answer)| (gateway, answer.map_err(|trouble| trouble.to_string())))
+        .collect();
+    assert_eq!(
+        said.iter().map(|(gateway, _)| gateway).collect::<Vec<_>>(),
+        settings.gateways.iter().collect::<Vec<_>>()
+    );
+    let of = |at: usize| said[at].1.as_ref().unwrap_err().as_str();
+    assert!(of(0).contains("it took the connection, but no answer came within 10s"), "{said:?}");
+    assert!(of(1).contains("it answers in HTTP"), "{said:?}");
+    assert!(of(2).contains("no connection: Connection refused"), "{said:?}");
+    assert_eq!(said[3].1, Ok(()));
+}
+
 /// Forwards to the gateway; what it returns can be cut.
 fn proxy(settings: &Hbase) -> (u16, Arc<Mutex<Vec<TcpStream>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
