@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use hbase_thrift::hbase::{IOError, IllegalArgument};
 use thrift::{
-    TThriftClient,
+    TThriftClient, TransportError, TransportErrorKind,
     protocol::{
         TFieldIdentifier, TInputProtocol, TListIdentifier, TMapIdentifier, TMessageIdentifier, TMessageType,
         TType, field_id, verify_expected_message_type, verify_expected_sequence_number,
@@ -16,6 +16,8 @@ use thrift::{
 use crate::mutations::{CALL_BYTES, CELL_BYTES};
 
 const METHOD: &str = "mutateRowsTs";
+/// What a framed gateway takes by default, less what there is in a message beside values.
+const FRAME: usize = (2 << 20) - (1 << 10);
 
 /// Rows to be put.
 #[derive(Default)]
@@ -76,8 +78,9 @@ impl Message {
             });
             // A cell that is larger goes alone.
             let (call, rest) = cells.split_at(fits.count().max(1));
-            self.write(client, table, names, timestamp, call)?;
-            read_answer(client)?;
+            let answered =
+                self.write(client, table, names, timestamp, call).and_then(|()| read_answer(client));
+            answered.map_err(|error| told_of_size(error, call))?;
             cells = rest;
         }
         self.keys.clear();
@@ -138,6 +141,22 @@ impl Message {
         to.write_field_stop()?;
         to.write_message_end()?;
         to.flush()
+    }
+}
+
+/// A framed gateway says nothing of what it finds too long: it closes the connection.
+fn told_of_size(error: thrift::Error, call: &[Cell]) -> thrift::Error {
+    let bytes: usize = call.iter().map(|cell| cell.value.len()).sum();
+    let closed = [TransportErrorKind::EndOfFile, TransportErrorKind::NotOpen];
+    match error {
+        thrift::Error::Transport(error) if bytes > FRAME && closed.contains(&error.kind) => {
+            let text = format!(
+                "the gateway closed the connection at a cell of {bytes} bytes; where it is started with --framed it takes 2 MiB \
+                 a message unless hbase.regionserver.thrift.framed.max_frame_size_in_mb says more"
+            );
+            thrift::Error::Transport(TransportError::new(TransportErrorKind::Unknown, text))
+        }
+        error => error,
     }
 }
 
@@ -296,6 +315,18 @@ mod tests {
         });
         let thrift::Error::Application(error) = of(broken) else { panic!() };
         assert_eq!(error.kind, thrift::ApplicationErrorKind::InternalError);
+    }
+
+    #[test]
+    fn a_cell_that_no_frame_holds_is_told() {
+        let (mut client, _) = memory(&[]);
+        let error = message(&[&[3 << 20]]).send(&mut client, b"t", &names(), 1).unwrap_err();
+        let thrift::Error::Transport(error) = error else { panic!() };
+        assert_eq!(
+            error.message,
+            "the gateway closed the connection at a cell of 3145728 bytes; where it is started with --framed it takes 2 MiB a \
+             message unless hbase.regionserver.thrift.framed.max_frame_size_in_mb says more"
+        );
     }
 
     #[test]

@@ -114,7 +114,7 @@ fn describe(settings: &Hbase, error: &thrift::Error) -> (String, bool) {
         }
         // The read time-out of a socket, which thrift does not tell from other errors by kind.
         thrift::Error::Transport(error) if error.message.contains("os error 11") => {
-            let text = "; HBase behind the gateway may be away, or the table be disabled";
+            let text = "; HBase behind the gateway may be away, the gateway stuck, or the table disabled";
             (format!("no answer within {}{text}", show_duration(settings.timeout)), false)
         }
         thrift::Error::Transport(error) if error.kind == TransportErrorKind::EndOfFile => {
@@ -253,7 +253,7 @@ mod tests {
         assert!(spoils(&error));
         assert_eq!(
             passing(&error),
-            "HBase at two:9090, x: no answer within 30s; HBase behind the gateway may be away, or the table be disabled"
+            "HBase at two:9090, x: no answer within 30s; HBase behind the gateway may be away, the gateway stuck, or the table disabled"
         );
     }
 

@@ -1,4 +1,5 @@
-//! The store on a real HBase, at `HBASE_THRIFT` (tests/services/services.sh up hbase).
+//! The store on a real HBase, at `HBASE_THRIFT` (tests/services/services.sh up hbase); where the gateway was started with
+//! `HBASE_THRIFT_FRAMED=1`, under this variable too.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -36,7 +37,9 @@ fn settings() -> Hbase {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
     let table = format!("test_{now}_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
     let gateway = Gateway { host: host.into(), port: port.parse().unwrap() };
-    Hbase { gateways: vec![gateway], table, ..Hbase::default() }
+    let framed = std::env::var("HBASE_THRIFT_FRAMED").is_ok_and(|framed| framed == "1");
+    let transport = if framed { Transport::Framed } else { Transport::Buffered };
+    Hbase { gateways: vec![gateway], table, transport, ..Hbase::default() }
 }
 
 fn local(port: u16) -> Gateway {
@@ -288,11 +291,37 @@ fn a_gateway_that_is_away_or_speaks_otherwise_is_a_passing_trouble() {
     };
     let text = said(Hbase { gateways: vec![local(1)], ..settings() });
     assert_eq!(text, "HBase at 127.0.0.1:1: no connection: Connection refused (os error 111)");
-    let text = said(Hbase { transport: Transport::Framed, timeout: Duration::from_secs(2), ..settings() });
-    assert!(
-        text.contains("started without --framed (then set transport = \"buffered\" in [store])"),
-        "{text}"
-    );
+    let (other, expected) = match settings().transport {
+        Transport::Buffered => {
+            (Transport::Framed, "started without --framed (then set transport = \"buffered\" in [store])")
+        }
+        Transport::Framed => (Transport::Buffered, "it closed the connection without an answer: "),
+    };
+    let text = said(Hbase { transport: other, timeout: Duration::from_secs(2), ..settings() });
+    assert!(text.contains(expected), "{text}");
+}
+
+#[test]
+fn a_field_that_is_too_large_is_told() {
+    let store = store(&settings());
+    let of = |size: usize| {
+        let column = Column::new(Data::Text([&vec![b'x'; size][..]].into_iter().collect()));
+        let columns = vec![StoredColumn { field: field("url", Kind::Text, Family::ClickData), column }];
+        let (offsets, rows) = (vec![0], vec![0]);
+        block_on(store.put_events(Arc::new(EventBatch { partition: P, fence: 1, offsets, rows, columns })))
+    };
+    match settings().transport {
+        Transport::Buffered => {
+            assert_eq!(of(9 << 20), Ok(()));
+            let Err(Trouble::Final(text)) = of(10 << 20) else { panic!() };
+            assert!(text.contains("KeyValue size too large"), "{text}");
+        }
+        Transport::Framed => {
+            assert_eq!(of((2 << 20) - (1 << 10)), Ok(()));
+            let Err(Trouble::Passing(text)) = of(2 << 20) else { panic!() };
+            assert!(text.contains("hbase.regionserver.thrift.framed.max_frame_size_in_mb"), "{text}");
+        }
+    }
 }
 
 /// What the owner of a cluster does in `hbase shell` (tests/services/hbase/admin.sh, for our services have no shell), and what
