@@ -1,6 +1,6 @@
 //! A few threads, each with a connection of its own, that do the calls. A connection is made when it is needed, renewed
 //! before the gateway closes an idle one, and thrown away after any error that leaves its state unknown; the thread then goes on
-//! with the next gateway. Only where every gateway failed does it pause.
+//! with the next gateway, as it does where one answers that it cannot reach HBase. Only where every gateway failed does it pause.
 
 use std::{
     collections::VecDeque,
@@ -17,7 +17,7 @@ use futures_channel::oneshot;
 use crate::{
     connection::Client,
     round::Round,
-    trouble::{spoils, trouble},
+    trouble::{doubtful, spoils, trouble},
 };
 
 /// The gateway closes a connection that was idle for 60 s.
@@ -25,7 +25,7 @@ const IDLE: Duration = Duration::from_secs(45);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// Of a connection and the gateway that it leads to; whether it is still good afterwards.
+/// Of a connection and the gateway that it leads to; whether both are still good afterwards.
 type Job = Box<dyn FnOnce(Result<(&mut Client, &Gateway), Trouble>) -> bool + Send>;
 
 pub(crate) struct Pool {
@@ -80,11 +80,13 @@ impl Pool {
     {
         let (reply, answer) = oneshot::channel();
         let settings = self.shared.settings.clone();
+        let several = settings.gateways.len() > 1;
         let job = move |client: Result<(&mut Client, &Gateway), Trouble>| {
             let (answer, good) = match client.map(|(client, gateway)| (call(client), gateway)) {
                 Ok((Ok(value), _)) => (Ok(value), true),
                 Ok((Err(error), gateway)) => {
-                    (Err(trouble(&settings, gateway, doing, &error)), !spoils(&error))
+                    let turn = spoils(&error) || several && doubtful(&error);
+                    (Err(trouble(&settings, gateway, doing, &error)), !turn)
                 }
                 Err(trouble) => (Err(trouble), false),
             };

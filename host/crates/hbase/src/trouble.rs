@@ -76,6 +76,16 @@ pub(crate) fn spoils(error: &thrift::Error) -> bool {
     }
 }
 
+/// Whether another gateway may do better, though this one answered in form: what it cannot do may be its own trouble with HBase.
+pub(crate) fn doubtful(error: &thrift::Error) -> bool {
+    let thrift::Error::User(error) = error else { return true };
+    let io = error.downcast_ref::<IOError>();
+    io.is_some_and(|IOError { message, .. }| {
+        let line = first_line(message.as_deref());
+        !KNOWN.iter().any(|known| line.contains(known.name))
+    })
+}
+
 /// Whether a table is there already that was to be made.
 pub(crate) fn already_exists(error: &thrift::Error) -> bool {
     matches!(error, thrift::Error::User(error) if error.is::<AlreadyExists>())
@@ -245,6 +255,15 @@ mod tests {
             assert_eq!(passing(&error), format!("HBase at two:9090, x: {message}{help}"));
             assert!(!spoils(&error));
         }
+    }
+
+    #[test]
+    fn another_gateway_is_asked_where_this_one_may_be_to_blame() {
+        let lost = "org.apache.hadoop.hbase.client.RetriesExhaustedException: Zookeeper LIST could not be completed in 10000 ms";
+        assert!(doubtful(&io_error(lost)));
+        assert!(doubtful(&thrift::Error::from(std::io::Error::from_raw_os_error(11))));
+        assert!(!doubtful(&io_error("org.apache.hadoop.hbase.TableNotEnabledException: t is disabled.")));
+        assert!(!doubtful(&thrift::Error::User(Box::new(IllegalArgument { message: None }))));
     }
 
     #[test]

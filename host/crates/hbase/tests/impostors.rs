@@ -49,6 +49,13 @@ fn no_such_method(method: &str) -> Vec<u8> {
     [head, b"\x0b\x00\x01".to_vec(), string(&text), b"\x08\x00\x02\x00\x00\x00\x01\x00".to_vec()].concat()
 }
 
+/// The same call fails with an `IOError`, in form.
+fn failing(method: &str, why: &str) -> Vec<u8> {
+    let string = |text: &str| [&(text.len() as u32).to_be_bytes()[..], text.as_bytes()].concat();
+    let head = [&b"\x80\x01\x00\x02"[..], &string(method), &[0, 0, 0, 1]].concat();
+    [head, b"\x0c\x00\x01\x0b\x00\x01".to_vec(), string(why), b"\x02\x00\x02\x00\x00\x00".to_vec()].concat()
+}
+
 fn settings(ports: &[u16], transport: Transport) -> Hbase {
     let gateways = ports.iter().map(|&port| Gateway { host: "127.0.0.1".into(), port }).collect();
     Hbase { gateways, transport, timeout: Duration::from_secs(1), connections: 1, ..Hbase::default() }
@@ -128,6 +135,23 @@ fn a_gateway_that_takes_no_connection_costs_no_call() {
     assert!(
         text.starts_with(&format!(
             "HBase at 127.0.0.1:{port}, making sure of its tables: it answers in HTTP"
+        )),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_gateway_that_lost_hbase_is_left_for_one_that_may_have_it() {
+    let lost =
+        answering(failing("getRowWithColumns", "java.io.IOException: Zookeeper LIST could not be completed"));
+    let text = said(&[lost], Transport::Buffered);
+    let expected = "java.io.IOException: Zookeeper LIST could not be completed";
+    assert_eq!(text, format!("HBase at 127.0.0.1:{lost}, making sure of its tables: {expected}"));
+    let other = answering("HTTP/1.1 503 Service Unavailable\r\n\r\n");
+    let text = said(&[lost, other], Transport::Buffered);
+    assert!(
+        text.starts_with(&format!(
+            "HBase at 127.0.0.1:{other}, making sure of its tables: it answers in HTTP"
         )),
         "{text}"
     );
