@@ -4,10 +4,10 @@ use hbase_thrift::hbase::{BatchMutation, ColumnDescriptor, Mutation, TScan};
 
 /// Rows in a call, and bytes: more gains nothing, and much more ends the gateway for everybody. A framed gateway takes
 /// messages of 2 MiB.
-const CALL_ROWS: usize = 500;
-const CALL_BYTES: usize = 3 << 19;
-/// What a cell costs in a message beside its value and column.
-const CELL_BYTES: usize = 32;
+pub(crate) const CALL_ROWS: usize = 500;
+pub(crate) const CALL_BYTES: usize = 3 << 19;
+/// What a cell costs in a message beside its value and column, its share of the row's key included.
+pub(crate) const CELL_BYTES: usize = 32;
 
 pub(crate) fn put(column: &[u8], value: Vec<u8>) -> Mutation {
     Mutation {

@@ -1,5 +1,6 @@
 //! A few threads, each with a connection of its own, that do the calls. A connection is made when it is needed, renewed
-//! before the gateway closes an idle one, and thrown away after any error that leaves its state unknown.
+//! before the gateway closes an idle one, and thrown away after any error that leaves its state unknown; the thread then goes on
+//! with the next gateway, as it does where one answers that it cannot reach HBase. Only where every gateway failed does it pause.
 
 use std::{
     collections::VecDeque,
@@ -9,13 +10,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use clickmill_settings::Hbase;
+use clickmill_settings::{Gateway, Hbase};
 use clickmill_tasks::env::Trouble;
 use futures_channel::oneshot;
 
 use crate::{
-    connection::{Client, connect},
-    trouble::{name, spoils, trouble},
+    connection::Client,
+    round::Round,
+    trouble::{doubtful, spoils, trouble},
 };
 
 /// The gateway closes a connection that was idle for 60 s.
@@ -23,8 +25,8 @@ const IDLE: Duration = Duration::from_secs(45);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// Whether the connection is still good after a job.
-type Job = Box<dyn FnOnce(Result<&mut Client, Trouble>) -> bool + Send>;
+/// Of a connection and the gateway that it leads to; whether both are still good afterwards.
+type Job = Box<dyn FnOnce(Result<(&mut Client, &Gateway), Trouble>) -> bool + Send>;
 
 pub(crate) struct Pool {
     shared: Arc<Shared>,
@@ -52,7 +54,7 @@ impl Pool {
             let shared = shared.clone();
             let body = move || {
                 // A panic in the generated client costs its connection and its call.
-                while catch_unwind(AssertUnwindSafe(|| work(&shared))).is_err() {}
+                while catch_unwind(AssertUnwindSafe(|| work(&shared, number))).is_err() {}
             };
             thread::Builder::new()
                 .name(format!("hbase-{number}"))
@@ -78,10 +80,14 @@ impl Pool {
     {
         let (reply, answer) = oneshot::channel();
         let settings = self.shared.settings.clone();
-        let job = move |client: Result<&mut Client, Trouble>| {
-            let (answer, good) = match client.map(call) {
-                Ok(Ok(value)) => (Ok(value), true),
-                Ok(Err(error)) => (Err(trouble(&settings, doing, &error)), !spoils(&error)),
+        let several = settings.gateways.len() > 1;
+        let job = move |client: Result<(&mut Client, &Gateway), Trouble>| {
+            let (answer, good) = match client.map(|(client, gateway)| (call(client), gateway)) {
+                Ok((Ok(value), _)) => (Ok(value), true),
+                Ok((Err(error), gateway)) => {
+                    let turn = spoils(&error) || several && doubtful(&error);
+                    (Err(trouble(&settings, gateway, doing, &error)), !turn)
+                }
                 Err(trouble) => (Err(trouble), false),
             };
             // Nobody waits any more: the answer is not the truth anyway.
@@ -126,28 +132,39 @@ impl Shared {
     }
 }
 
-fn work(shared: &Shared) {
+fn work(shared: &Shared, number: usize) {
+    let mut round = Round::new(&shared.settings, number);
     let mut connection: Option<(Client, Instant)> = None;
-    let mut pause = FIRST_PAUSE;
+    // Failures since something went well, one a gateway.
+    let (mut failures, mut pause) = (0, FIRST_PAUSE);
     while let Some(job) = shared.next() {
         connection = connection.filter(|(_, used)| used.elapsed() < IDLE);
+        if round.turned_home() {
+            connection = None;
+        }
         let client = match connection.take() {
             Some((client, _)) => Ok(client),
-            None => connect(&shared.settings),
+            None => round.connect(),
         };
         match client {
             Ok(mut client) => {
-                pause = FIRST_PAUSE;
-                if job(Ok(&mut client)) {
+                if job(Ok((&mut client, &round.gateway()))) {
+                    (failures, pause) = (0, FIRST_PAUSE);
                     connection = Some((client, Instant::now()));
+                    continue;
                 }
+                round.next();
+                failures += 1;
             }
-            Err(error) => {
-                let text = format!("{}: no connection: {error}", name(&shared.settings));
-                job(Err(Trouble::Passing(text)));
-                thread::sleep(pause);
-                pause = (pause * 2).min(LONGEST_PAUSE);
+            Err(trouble) => {
+                job(Err(trouble));
+                failures = round.len();
             }
+        }
+        if failures >= round.len() {
+            failures = 0;
+            thread::sleep(pause);
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 }

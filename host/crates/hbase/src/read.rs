@@ -13,17 +13,23 @@ use clickmill_tasks::{Fences, batch::DeadLetter, env::Trouble, name::PartitionId
 use hbase_thrift::hbase::{Mutation, TCell, THbaseSyncClient, TRowResult};
 
 use crate::{
-    connection::{Client, connect},
+    connection::Client,
+    events::Wanted,
     keys,
     mutations::{put, scan},
+    round::Round,
     tables::Tables,
-    trouble::{name, trouble},
+    trouble::trouble,
 };
 
-const SCAN_ROWS: i32 = 1000;
-/// Dead letters bear whole records.
-const SCAN_LETTERS: i32 = 16;
-const TRIES: u32 = 3;
+/// Rows in the first answer, and in any. Rows may bear whole records, and the gateway has all of an answer in memory: how many
+/// are asked for follows from how large those before were.
+const FIRST_ROWS: i32 = 16;
+const MOST_ROWS: i32 = 1000;
+/// What an answer should have.
+const ANSWER_BYTES: usize = 1 << 20;
+/// Or one for each gateway, if those are more.
+const TRIES: usize = 3;
 
 type Cells = BTreeMap<Vec<u8>, TCell>;
 
@@ -48,27 +54,21 @@ impl Reader {
         offsets: Range<i64>,
         fields: &[Arc<Field>],
     ) -> Events {
-        let columns = fields.iter().map(|field| {
-            let column = format!("{}:{}", field.family.name(), field.name).into_bytes();
-            (Arc::from(field.name.as_str()), column)
-        });
         Events {
-            columns: columns.collect(),
-            rows: Rows::new(self, self.tables.events.clone(), SCAN_ROWS, partition, fences, offsets),
+            wanted: Wanted::new(fields),
+            rows: Rows::new(self, self.tables.events.clone(), partition, fences, offsets),
         }
     }
 
     /// The true dead letters of a partition, as [`Reader::events`].
     pub fn dead_letters(&self, partition: PartitionId, fences: &Fences, offsets: Range<i64>) -> DeadLetters {
-        DeadLetters {
-            rows: Rows::new(self, self.tables.dead_letters.clone(), SCAN_LETTERS, partition, fences, offsets),
-        }
+        DeadLetters { rows: Rows::new(self, self.tables.dead_letters.clone(), partition, fences, offsets) }
     }
 }
 
 /// Events in the order of their offsets; ends after the first trouble.
 pub struct Events {
-    columns: Vec<(Arc<str>, Vec<u8>)>,
+    wanted: Wanted,
     rows: Rows,
 }
 
@@ -76,13 +76,15 @@ impl Iterator for Events {
     type Item = Result<StoredEvent, Trouble>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let row = self.rows.next()?;
-        Some(row.map(|mut row| {
-            let mut text =
-                |column| row.cells.remove(column).map(|cell| String::from_utf8_lossy(&cell).into_owned());
-            let cells = self.columns.iter().map(|(name, column)| (name.clone(), text(column))).collect();
-            StoredEvent { partition: self.rows.partition, offset: row.offset, cells }
-        }))
+        let (row, partition) = (self.rows.next()?, self.rows.partition);
+        let event = row.and_then(|TrueRow { offset, fence: _, cells }| match self.wanted.texts(cells) {
+            Ok(cells) => Ok(StoredEvent { partition, offset, cells }),
+            Err(damage) => {
+                Err(Trouble::Final(format!("the event {offset} of partition {partition}: {damage}")))
+            }
+        });
+        self.rows.done |= event.is_err();
+        Some(event)
     }
 }
 
@@ -110,8 +112,9 @@ struct TrueRow {
 /// The true rows of a partition in one table.
 struct Rows {
     settings: Hbase,
+    round: Round,
     table: Vec<u8>,
-    /// Rows in a call.
+    /// Rows in the next answer.
     bite: i32,
     partition: PartitionId,
     fences: Fences,
@@ -126,15 +129,15 @@ impl Rows {
     fn new(
         reader: &Reader,
         table: Vec<u8>,
-        bite: i32,
         partition: PartitionId,
         fences: &Fences,
         offsets: Range<i64>,
     ) -> Rows {
         Rows {
             settings: reader.settings.clone(),
+            round: Round::new(&reader.settings, 0),
             table,
-            bite,
+            bite: FIRST_ROWS,
             partition,
             fences: fences.clone(),
             done: offsets.is_empty(),
@@ -165,11 +168,15 @@ impl Rows {
         let rows = loop {
             match self.bite() {
                 Ok(rows) => break rows,
-                Err(Trouble::Passing(_)) if tries < TRIES => tries += 1,
+                Err(Trouble::Passing(_)) if tries < TRIES.max(self.round.len()) => {
+                    tries += 1;
+                    self.round.next();
+                }
                 Err(trouble) => return Err(trouble),
             }
         };
         self.done = rows.is_empty();
+        self.bite = next_bite(self.bite, rows.iter().map(size).sum());
         for row in rows {
             let Some(offset) = row.row.as_deref().and_then(keys::event_offset) else { continue };
             self.offsets.start = offset + 1;
@@ -185,7 +192,7 @@ impl Rows {
         };
         let rows = client
             .scanner_get_list(scanner, self.bite)
-            .map_err(|error| trouble(&self.settings, "reading stored rows", &error))?;
+            .map_err(|error| trouble(&self.settings, &self.round.gateway(), "reading stored rows", &error))?;
         if rows.is_empty() {
             // The gateway forgets a scanner by itself too, later.
             let _ = client.scanner_close(scanner);
@@ -195,16 +202,26 @@ impl Rows {
         Ok(rows)
     }
 
-    fn open(&self) -> Result<(Client, i32), Trouble> {
-        let mut client = connect(&self.settings)
-            .map_err(|error| Trouble::Passing(format!("{}: no connection: {error}", name(&self.settings))))?;
+    fn open(&mut self) -> Result<(Client, i32), Trouble> {
+        let mut client = self.round.connect()?;
         let (start, stop) =
             (keys::event(self.partition, self.offsets.start), keys::event(self.partition, self.offsets.end));
         let scanner = client
             .scanner_open_with_scan(self.table.clone(), scan(start, stop, None, None), Default::default())
-            .map_err(|error| trouble(&self.settings, "opening a scan", &error))?;
+            .map_err(|error| trouble(&self.settings, &self.round.gateway(), "opening a scan", &error))?;
         Ok((client, scanner))
     }
+}
+
+/// How many rows to ask for after an answer of `rows` asked for, and so many bytes.
+fn next_bite(rows: i32, bytes: usize) -> i32 {
+    let fitting = i64::from(rows) * ANSWER_BYTES as i64 / (bytes.max(1) as i64);
+    fitting.clamp(1, i64::from(rows) * 8).min(i64::from(MOST_ROWS)) as i32
+}
+
+fn size(row: &TRowResult) -> usize {
+    let length = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len);
+    row.columns.iter().flatten().map(|(column, cell)| column.len() + length(&cell.value)).sum()
 }
 
 /// What is true of a row; none where nothing is. A row read is a merge by column, so each cell is judged.
@@ -293,6 +310,18 @@ mod tests {
         assert_eq!(row(19), Some(vec![b"a:x".to_vec()]));
         assert_eq!(row(20), Some(vec![b"a:y".to_vec()]));
         assert!(true_row(&fences(&[(4, 0)]), 1, Cells::from([(b"a:x".to_vec(), cell(3))])).is_none());
+    }
+
+    #[test]
+    fn answers_grow_while_rows_are_small() {
+        let bites = |size: usize| {
+            let next = |bite: &i32| Some(next_bite(*bite, *bite as usize * size));
+            std::iter::successors(Some(FIRST_ROWS), next).take(5).collect::<Vec<_>>()
+        };
+        assert_eq!(bites(400), [16, 128, 1000, 1000, 1000]);
+        assert_eq!(bites(1 << 20), [16, 1, 1, 1, 1]);
+        assert_eq!(bites(100 << 10), [16, 10, 10, 10, 10]);
+        assert_eq!(next_bite(1, 0), 8);
     }
 
     #[test]

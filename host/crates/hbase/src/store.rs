@@ -1,8 +1,8 @@
-//! The store over the tables. One cell a task row, one cell a part, one cell a field of an event.
+//! The store over the tables. One cell a task row, one cell a part, one cell a field of an event or one a family of its fields.
 
 use std::{collections::HashMap, rc::Rc, sync::Arc};
 
-use clickmill_settings::Hbase;
+use clickmill_settings::{Gateway, Hbase};
 use clickmill_tasks::{
     batch::{DeadLetter, EventBatch},
     env::{ColdCell, ColdPage, Store, Trouble},
@@ -12,13 +12,16 @@ use futures_util::{StreamExt, stream::FuturesUnordered};
 use hbase_thrift::hbase::{BatchMutation, THbaseSyncClient, TRowResult};
 
 use crate::{
-    cells,
     connection::Client,
+    events::Format,
     keys::{self, Cold},
-    mutations::{calls, delete, put, row, scan},
+    message::Message,
+    mutations::{CALL_BYTES, CALL_ROWS, calls, delete, put, row, scan},
     pool::Pool,
     read::letter_cells,
-    tables::{Tables, ensure},
+    round::Round,
+    tables::{self, Region, Tables, ensure},
+    trouble::trouble,
 };
 
 /// The cell of a task row, of a part and of cold state.
@@ -41,11 +44,43 @@ pub struct HbaseStore {
 
 impl HbaseStore {
     /// Connects, makes the tables where they are absent and checks them where they are not. Fails with a passing trouble
-    /// where the gateway does not answer, with a final one where a table is not ours to use.
+    /// where no gateway answers, with a final one where a table is not ours to use.
     pub async fn open(settings: &Hbase) -> Result<HbaseStore, Trouble> {
         let (pool, tables) = (Pool::new(settings)?, Tables::new(&settings.table));
-        ensure(&pool, &tables).await?;
-        Ok(HbaseStore { pool, tables, parallel: 2 * settings.connections.max(1) })
+        let mut tries = settings.gateways.len();
+        loop {
+            tries = tries.saturating_sub(1);
+            match ensure(&pool, &tables).await {
+                // The thread that found its gateway wanting has turned to the next one.
+                Err(Trouble::Passing(_)) if tries > 0 => {}
+                Err(trouble) => return Err(trouble),
+                Ok(()) => return Ok(HbaseStore { pool, tables, parallel: 2 * settings.connections.max(1) }),
+            }
+        }
+    }
+
+    /// Asks each gateway by itself; blocks, for commands. Of several, a store uses whichever answers, so one that is wrong would
+    /// go unnoticed until another one fails.
+    pub fn gateways(settings: &Hbase) -> Vec<(Gateway, Result<(), Trouble>)> {
+        let table = Tables::new(&settings.table).events;
+        let ask = |gateway: &Gateway| {
+            let mut round = Round::new(&Hbase { gateways: vec![gateway.clone()], ..settings.clone() }, 0);
+            // Also where there is no such table yet, and without the master.
+            let regions = round.connect()?.get_table_regions(table.clone());
+            regions.map(|_| ()).map_err(|error| trouble(settings, gateway, "asking for a table", &error))
+        };
+        settings.gateways.iter().map(|gateway| (gateway.clone(), ask(gateway))).collect()
+    }
+
+    /// The regions of the event table, in order of their keys. Partitions are spread over the keys evenly, so over these.
+    pub async fn regions(&self) -> Result<Vec<Region>, Trouble> {
+        tables::regions(&self.pool, self.tables.events.clone()).await
+    }
+
+    /// What would be better about the tables, though all works: a line each, with what to do. Asks the master, so it waits
+    /// while there is none.
+    pub async fn advice(&self) -> Result<Vec<String>, Trouble> {
+        tables::advice(&self.pool, &self.tables).await
     }
 
     /// Sends calls, a few at a time, until all are acknowledged or one is not.
@@ -169,16 +204,28 @@ impl Store for HbaseStore {
     }
 
     async fn put_events(&self, batch: Arc<EventBatch>) -> Result<(), Trouble> {
-        let column =
-            |field: &clickmill_columns::Field| format!("{}:{}", field.family.name(), field.name).into_bytes();
-        let names: Vec<Vec<u8>> = batch.columns.iter().map(|stored| column(&stored.field)).collect();
-        let rows = batch.offsets.iter().zip(&batch.rows).map(|(&offset, &at)| {
-            let cells = batch.columns.iter().zip(&names).filter_map(|(stored, name)| {
-                Some(put(name, cells::text(stored.field.kind, &stored.column, at as usize)?))
-            });
-            row(keys::event(batch.partition, offset), cells.collect())
-        });
-        self.send("writing events", &self.tables.events, timestamp(batch.fence)?, rows).await
+        let at = timestamp(batch.fence)?;
+        let format = Arc::new(Format::new(&batch.columns, self.pool.settings().layout));
+        let mut flying = FuturesUnordered::new();
+        for first in (0..batch.offsets.len()).step_by(CALL_ROWS) {
+            if flying.len() == self.parallel {
+                flying.next().await.transpose()?;
+            }
+            let (table, batch, format) = (self.tables.events.clone(), batch.clone(), format.clone());
+            // Rows are made where they are sent, by a thread of the pool, and never more than a call of them.
+            flying.push(self.pool.call("writing events", move |client| {
+                let mut message = Message::default();
+                for event in first..batch.offsets.len().min(first + CALL_ROWS) {
+                    format.push(&mut message, &batch, event);
+                    if message.size() > CALL_BYTES / 2 {
+                        message.send(client, &table, &format.names, at)?;
+                    }
+                }
+                message.send(client, &table, &format.names, at)
+            }));
+        }
+        while flying.next().await.transpose()?.is_some() {}
+        Ok(())
     }
 
     fn settle(&self, _task: TaskId) {}

@@ -1,7 +1,8 @@
 //! The three tables: made where they are absent, looked at where they are not.
 
+use std::collections::BTreeMap;
+
 use clickmill_columns::Family;
-use clickmill_settings::Hbase;
 use clickmill_tasks::env::Trouble;
 use hbase_thrift::hbase::{ColumnDescriptor, THbaseSyncClient};
 
@@ -9,7 +10,7 @@ use crate::{
     connection::Client,
     mutations::family,
     pool::Pool,
-    trouble::{already_exists, name, spoils},
+    trouble::{already_exists, name, names, spoils},
 };
 
 /// The family of the state and dead-letter tables.
@@ -32,30 +33,71 @@ impl Tables {
             dead_letters: format!("{table}_dead_letters").into_bytes(),
         }
     }
+
+    /// Each with its families.
+    fn each(&self) -> [(&[u8], Vec<&'static str>); 3] {
+        [
+            (&self.events, Family::ALL.map(Family::name).to_vec()),
+            (&self.state, vec![STATE]),
+            (&self.dead_letters, vec![LETTER]),
+        ]
+    }
+}
+
+/// A part of a table, and who serves it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Region {
+    /// The first key of it; empty: from the beginning.
+    pub start: Vec<u8>,
+    /// The region server's host and port; none while nobody has it.
+    pub server: Option<String>,
 }
 
 /// Makes sure of all three.
 pub(crate) async fn ensure(pool: &Pool, tables: &Tables) -> Result<(), Trouble> {
-    let events = Family::ALL.map(Family::name);
-    for (table, families) in
-        [(&tables.events, &events[..]), (&tables.state, &[STATE][..]), (&tables.dead_letters, &[LETTER][..])]
-    {
-        let families: Vec<String> = families.iter().map(ToString::to_string).collect();
-        let (table, wanted) = (table.clone(), families.clone());
+    for (table, families) in tables.each() {
+        let (table, wanted) = (table.to_vec(), families.clone());
         let shown = String::from_utf8_lossy(&table).into_owned();
-        let found = pool.call("making sure of its tables", move |client| {
-            if !client.get_table_names()?.contains(&table) {
-                create(client, &table, &wanted)?;
+        let found = pool.call("making sure of its tables", move |client| look(client, &table, &wanted));
+        let problem = match found.await? {
+            Found::Disabled => {
+                let help = format!("enable it (hbase shell: enable '{shown}')");
+                Some(format!("the table {shown} is disabled; {help}"))
             }
-            client.get_column_descriptors(table)
-        });
-        check(pool.settings(), &shown, &families, found.await?.into_values())?;
+            Found::Families(found) => check(&shown, &families, &found),
+        };
+        if let Some(problem) = problem {
+            return Err(Trouble::Final(format!("{}: {problem}", name(pool.settings()))));
+        }
     }
     Ok(())
 }
 
-/// Compressed where the region servers can.
-fn create(client: &mut Client, table: &[u8], families: &[String]) -> thrift::Result<()> {
+enum Found {
+    Disabled,
+    Families(Vec<ColumnDescriptor>),
+}
+
+/// Whether a table is there is asked of the region servers: the master's own list of tables is long in coming, or does not come
+/// at all, while there is no master. Only what the table's families are like, and making it, is the master's to say.
+fn look(client: &mut Client, table: &[u8], families: &[&str]) -> thrift::Result<Found> {
+    let columns = families.iter().map(|family| family.as_bytes().to_vec()).collect();
+    let read = client.get_row_with_columns(table.to_vec(), b"?".to_vec(), columns, BTreeMap::new());
+    match read {
+        Err(error) if names(&error, "TableNotFoundException") => create(client, table, families)?,
+        Err(error) if names(&error, "TableNotEnabledException") => return Ok(Found::Disabled),
+        Err(error) if !names(&error, "NoSuchColumnFamilyException") => return Err(error),
+        _ => {}
+    }
+    let families = client.get_column_descriptors(table.to_vec())?;
+    if !client.is_table_enabled(table.to_vec())? {
+        return Ok(Found::Disabled);
+    }
+    Ok(Found::Families(families.into_values().collect()))
+}
+
+/// Compressed where the region servers can. The gateway's interface has no split keys: the table is one region.
+fn create(client: &mut Client, table: &[u8], families: &[&str]) -> thrift::Result<()> {
     let mut made = Ok(());
     for compression in ["GZ", "NONE"] {
         let families = families.iter().map(|name| family(name, compression)).collect();
@@ -64,44 +106,108 @@ fn create(client: &mut Client, table: &[u8], families: &[String]) -> thrift::Res
             Ok(()) => break,
             // By another host, meanwhile.
             Err(error) if already_exists(error) => return Ok(()),
-            Err(error) if spoils(error) => break,
+            Err(error) if spoils(error) || names(error, "NamespaceNotFoundException") => break,
             Err(_) => {}
         }
     }
     made
 }
 
-fn check(
-    settings: &Hbase,
-    table: &str,
-    wanted: &[String],
-    found: impl Iterator<Item = ColumnDescriptor>,
-) -> Result<(), Trouble> {
-    let found: Vec<ColumnDescriptor> = found.collect();
+fn name_of(family: &ColumnDescriptor) -> String {
+    String::from_utf8_lossy(family.name.as_deref().unwrap_or_default()).trim_end_matches(':').to_owned()
+}
+
+/// What makes a table unfit, and how it is mended.
+fn check(table: &str, wanted: &[&str], found: &[ColumnDescriptor]) -> Option<String> {
     for wanted in wanted {
-        let name_of = |family: &ColumnDescriptor| {
-            String::from_utf8_lossy(family.name.as_deref().unwrap_or_default())
-                .trim_end_matches(':')
-                .to_owned()
-        };
         let Some(family) = found.iter().find(|family| name_of(family) == *wanted) else {
-            return Err(Trouble::Final(format!(
-                "{}: the table {table} has no column family {wanted}; name another table in [store] table, or add \
-                 the family (hbase shell: alter '{table}', '{wanted}')",
-                name(settings)
-            )));
+            return Some(format!(
+                "the table {table} has no column family {wanted}; name another table in [store] table, or add the family \
+                 (hbase shell: alter '{table}', NAME => '{wanted}', VERSIONS => 1)"
+            ));
         };
         // Timestamps are fences, so any limit makes every row vanish at once.
         let forever = family.time_to_live.is_none_or(|seconds| seconds <= 0 || seconds == i32::MAX);
         if !forever {
-            return Err(Trouble::Final(format!(
-                "{}: the column family {wanted} of the table {table} has a time to live, under which everything \
-                 written there would vanish (hbase shell: alter '{table}', NAME => '{wanted}', TTL => 'FOREVER')",
-                name(settings)
-            )));
+            return Some(format!(
+                "the column family {wanted} of the table {table} has a time to live, under which everything written there \
+                 would vanish (hbase shell: alter '{table}', NAME => '{wanted}', TTL => 'FOREVER')"
+            ));
+        }
+        if let Some(versions) = family.max_versions.filter(|versions| *versions > 1) {
+            return Some(format!(
+                "the column family {wanted} of the table {table} keeps {versions} versions of each cell, of which only the \
+                 newest is ever read (hbase shell: alter '{table}', NAME => '{wanted}', VERSIONS => 1)"
+            ));
         }
     }
-    Ok(())
+    None
+}
+
+/// What would be better, though all works; for each table, with what to do.
+pub(crate) async fn advice(pool: &Pool, tables: &Tables) -> Result<Vec<String>, Trouble> {
+    let mut lines = Vec::new();
+    for (table, wanted) in tables.each() {
+        let shown = String::from_utf8_lossy(table).into_owned();
+        let table = table.to_vec();
+        let found = pool.call("looking at its tables", move |client| client.get_column_descriptors(table));
+        let found: Vec<ColumnDescriptor> = found.await?.into_values().collect();
+        let families = found.iter().filter(|family| wanted.contains(&name_of(family).as_str()));
+        lines.extend(families.filter_map(|family| improvement(&shown, family)));
+    }
+    let regions = regions(pool, tables.events.clone()).await?;
+    if regions.len() == 1 {
+        let table = String::from_utf8_lossy(&tables.events);
+        lines.push(format!(
+            "the table {table} is one region, so one region server takes all events until HBase splits it; where there are \
+             several, split it (hbase shell: split '{table}', \"\\x80\", then each half), or make it in several regions before \
+             the first start"
+        ));
+    }
+    Ok(lines)
+}
+
+/// The setting of a family that would be better, if any.
+fn improvement(table: &str, family: &ColumnDescriptor) -> Option<String> {
+    let mut better = Vec::new();
+    let mut why = Vec::new();
+    if family.compression.as_deref().is_none_or(|compression| compression.eq_ignore_ascii_case("NONE")) {
+        better.push("COMPRESSION => 'GZ'");
+        why.push("is not compressed");
+    }
+    if family.bloom_filter_type.as_deref().is_none_or(|bloom| bloom.eq_ignore_ascii_case("NONE")) {
+        better.push("BLOOMFILTER => 'ROW'");
+        why.push("has no bloom filter");
+    }
+    if family.block_cache_enabled == Some(false) {
+        better.push("BLOCKCACHE => true");
+        why.push("is not cached");
+    }
+    let name = name_of(family);
+    (!better.is_empty()).then(|| {
+        format!(
+            "the column family {name} of the table {table} {} (hbase shell: alter '{table}', NAME => '{name}', {})",
+            why.join(" and "),
+            better.join(", ")
+        )
+    })
+}
+
+/// The regions of a table, in order.
+pub(crate) async fn regions(pool: &Pool, table: Vec<u8>) -> Result<Vec<Region>, Trouble> {
+    let found = pool.call("listing the regions of a table", move |client| client.get_table_regions(table));
+    let mut regions: Vec<Region> = found
+        .await?
+        .into_iter()
+        .map(|region| {
+            let server = region.server_name.filter(|name| !name.is_empty()).map(|name| {
+                format!("{}:{}", String::from_utf8_lossy(&name), region.port.unwrap_or_default())
+            });
+            Region { start: region.start_key.unwrap_or_default(), server }
+        })
+        .collect();
+    regions.sort_by(|a, b| a.start.cmp(&b.start));
+    Ok(regions)
 }
 
 #[cfg(test)]
@@ -109,20 +215,40 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_foreign_table_is_a_clear_error() {
-        let wanted = ["s".to_owned()];
+    fn an_unfit_table_is_a_clear_error() {
         let found = |ttl| ColumnDescriptor { time_to_live: ttl, ..family("s", "NONE") };
-        let settings = Hbase::default();
-        assert_eq!(check(&settings, "t_state", &wanted, [found(None)].into_iter()), Ok(()));
-        assert_eq!(check(&settings, "t_state", &wanted, [found(Some(i32::MAX))].into_iter()), Ok(()));
-        let Err(Trouble::Final(text)) = check(&settings, "t_state", &wanted, [found(Some(60))].into_iter())
-        else {
-            panic!()
+        assert_eq!(check("t_state", &["s"], &[found(None)]), None);
+        assert_eq!(check("t_state", &["s"], &[found(Some(i32::MAX))]), None);
+        assert_eq!(
+            check("t_state", &["s"], &[found(Some(60))]).unwrap(),
+            "the column family s of the table t_state has a time to live, under which everything written there would vanish \
+             (hbase shell: alter 't_state', NAME => 's', TTL => 'FOREVER')"
+        );
+        assert_eq!(
+            check("t_state", &["s"], &[]).unwrap(),
+            "the table t_state has no column family s; name another table in [store] table, or add the family (hbase shell: \
+             alter 't_state', NAME => 's', VERSIONS => 1)"
+        );
+        let versions = ColumnDescriptor { max_versions: Some(3), ..family("s", "GZ") };
+        assert_eq!(
+            check("t_state", &["s"], &[versions]).unwrap(),
+            "the column family s of the table t_state keeps 3 versions of each cell, of which only the newest is ever read \
+             (hbase shell: alter 't_state', NAME => 's', VERSIONS => 1)"
+        );
+    }
+
+    #[test]
+    fn what_would_be_better_is_said_with_its_command() {
+        assert_eq!(improvement("t", &family("s", "GZ")), None);
+        let poor = ColumnDescriptor {
+            bloom_filter_type: Some("NONE".into()),
+            block_cache_enabled: Some(false),
+            ..family("s", "NONE")
         };
-        assert!(text.contains("time to live"), "{text}");
-        let Err(Trouble::Final(text)) = check(&settings, "t_state", &wanted, [].into_iter()) else {
-            panic!()
-        };
-        assert!(text.contains("alter 't_state', 's'"), "{text}");
+        assert_eq!(
+            improvement("t", &poor).unwrap(),
+            "the column family s of the table t is not compressed and has no bloom filter and is not cached (hbase shell: \
+             alter 't', NAME => 's', COMPRESSION => 'GZ', BLOOMFILTER => 'ROW', BLOCKCACHE => true)"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! The store on a real HBase, at `HBASE_THRIFT` (tests/services/services.sh up hbase).
+//! The store on a real HBase, at `HBASE_THRIFT` (tests/services/services.sh up hbase); where the gateway was started with
+//! `HBASE_THRIFT_FRAMED=1`, under this variable too.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -15,7 +16,7 @@ use std::{
 
 use clickmill_columns::{Column, Data, Family, Field, Kind, Validity, Values};
 use clickmill_hbase::{HbaseStore, Reader};
-use clickmill_settings::Hbase;
+use clickmill_settings::{Gateway, Hbase, Layout, Transport};
 use clickmill_tasks::{
     Fences,
     batch::{DeadLetter, EventBatch, StoredColumn},
@@ -35,8 +36,21 @@ fn settings() -> Hbase {
     let (host, port) = gateway.rsplit_once(':').expect("host:port");
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
     let table = format!("test_{now}_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
-    Hbase { host: host.into(), port: port.parse().unwrap(), table, ..Hbase::default() }
+    let gateway = Gateway { host: host.into(), port: port.parse().unwrap() };
+    let framed = std::env::var("HBASE_THRIFT_FRAMED").is_ok_and(|framed| framed == "1");
+    let transport = if framed { Transport::Framed } else { Transport::Buffered };
+    Hbase { gateways: vec![gateway], table, transport, ..Hbase::default() }
 }
+
+fn local(port: u16) -> Gateway {
+    Gateway { host: "127.0.0.1".into(), port }
+}
+
+fn in_layout(layout: Layout) -> Hbase {
+    Hbase { layout, ..settings() }
+}
+
+const LAYOUTS: [Layout; 2] = [Layout::Fields, Layout::Families];
 
 fn store(settings: &Hbase) -> HbaseStore {
     block_on(HbaseStore::open(settings)).expect("HBase answers")
@@ -168,8 +182,11 @@ fn parts_are_kept_listed_and_deleted() {
 
 #[test]
 fn only_events_of_the_fence_that_committed_them_are_read() {
-    let settings = settings();
-    let store = store(&settings);
+    LAYOUTS.map(in_layout).iter().for_each(only_events_of_the_fence_are_read);
+}
+
+fn only_events_of_the_fence_are_read(settings: &Hbase) {
+    let store = store(settings);
     block_on(async {
         store.put_events(events(1, 0..10)).await.unwrap();
         // An owner that was fenced off writes on, after its successor.
@@ -178,7 +195,7 @@ fn only_events_of_the_fence_that_committed_them_are_read() {
         // A fence whose offsets never were committed, and whose cells lie above the true ones.
         store.put_events(events(2, 8..9)).await.unwrap();
     });
-    let read = read(&settings, &[(1, 0), (2, 5)], 0..9);
+    let read = read(settings, &[(1, 0), (2, 5)], 0..9);
     let agents: Vec<_> = read.iter().map(|(offset, cells)| (*offset, cells[2].as_deref().unwrap())).collect();
     let one = (0..5).map(|offset| (offset, "agent 1"));
     assert_eq!(agents, one.chain((5..9).map(|offset| (offset, "agent 2"))).collect::<Vec<_>>());
@@ -189,8 +206,11 @@ fn only_events_of_the_fence_that_committed_them_are_read() {
 
 #[test]
 fn a_dead_letter_deletes_the_event_of_its_fence() {
-    let settings = settings();
-    let store = store(&settings);
+    LAYOUTS.map(in_layout).iter().for_each(a_dead_letter_deletes_the_event);
+}
+
+fn a_dead_letter_deletes_the_event(settings: &Hbase) {
+    let store = store(settings);
     let large = vec![b'x'; 1 << 20];
     let letters = [letter(4, 1, b"{"), letter(4, 2, b""), letter(4, 3, &large), letter(4, 4, &large)];
     block_on(async {
@@ -200,9 +220,9 @@ fn a_dead_letter_deletes_the_event_of_its_fence() {
         // Of an owner that was fenced off.
         store.put_dead_letters(Rc::from([letter(3, 0, b"late")])).await.unwrap();
     });
-    let offsets: Vec<i64> = read(&settings, &[(4, 0)], 0..6).into_iter().map(|(offset, _)| offset).collect();
+    let offsets: Vec<i64> = read(settings, &[(4, 0)], 0..6).into_iter().map(|(offset, _)| offset).collect();
     assert_eq!(offsets, [0, 5]);
-    let read = Reader::new(&settings).dead_letters(P, &history(&[(4, 0)]), 0..6);
+    let read = Reader::new(settings).dead_letters(P, &history(&[(4, 0)]), 0..6);
     assert_eq!(read.collect::<Result<Vec<_>, _>>().unwrap(), letters);
 }
 
@@ -264,24 +284,241 @@ fn a_store_is_opened_again_and_by_two_at_once() {
 }
 
 #[test]
-fn a_gateway_that_is_away_is_a_passing_trouble() {
-    let nowhere = Hbase { port: 1, ..settings() };
-    let Err(Trouble::Passing(text)) = block_on(HbaseStore::open(&nowhere)).map(|_| ()) else { panic!() };
-    assert!(text.contains("no connection: Connection refused"), "{text}");
-    let framed = Hbase {
-        transport: clickmill_settings::Transport::Framed,
-        timeout: Duration::from_secs(2),
-        ..settings()
+fn a_gateway_that_is_away_or_speaks_otherwise_is_a_passing_trouble() {
+    let said = |settings: Hbase| match block_on(HbaseStore::open(&settings)).map(|_| ()) {
+        Err(Trouble::Passing(text)) => text,
+        other => panic!("{other:?}"),
     };
-    let Err(Trouble::Passing(text)) = block_on(HbaseStore::open(&framed)).map(|_| ()) else { panic!() };
-    println!("{text}");
+    let text = said(Hbase { gateways: vec![local(1)], ..settings() });
+    assert_eq!(text, "HBase at 127.0.0.1:1: no connection: Connection refused (os error 111)");
+    let (other, expected) = match settings().transport {
+        Transport::Buffered => {
+            (Transport::Framed, "started without --framed (then set transport = \"buffered\" in [store])")
+        }
+        Transport::Framed => (Transport::Buffered, "it closed the connection without an answer: "),
+    };
+    let text = said(Hbase { transport: other, timeout: Duration::from_secs(2), ..settings() });
+    assert!(text.contains(expected), "{text}");
+}
+
+#[test]
+fn a_field_that_is_too_large_is_told() {
+    let store = store(&settings());
+    let of = |size: usize| {
+        let column = Column::new(Data::Text([&vec![b'x'; size][..]].into_iter().collect()));
+        let columns = vec![StoredColumn { field: field("url", Kind::Text, Family::ClickData), column }];
+        let (offsets, rows) = (vec![0], vec![0]);
+        block_on(store.put_events(Arc::new(EventBatch { partition: P, fence: 1, offsets, rows, columns })))
+    };
+    match settings().transport {
+        Transport::Buffered => {
+            assert_eq!(of(9 << 20), Ok(()));
+            let Err(Trouble::Final(text)) = of(10 << 20) else { panic!() };
+            assert!(text.contains("KeyValue size too large"), "{text}");
+        }
+        Transport::Framed => {
+            assert_eq!(of((2 << 20) - (1 << 10)), Ok(()));
+            let Err(Trouble::Passing(text)) = of(2 << 20) else { panic!() };
+            assert!(text.contains("hbase.regionserver.thrift.framed.max_frame_size_in_mb"), "{text}");
+        }
+    }
+}
+
+/// What the owner of a cluster does in `hbase shell` (tests/services/hbase/admin.sh, for our services have no shell), and what
+/// that says.
+fn as_owner(commands: &[String]) -> String {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../tests/services/hbase/admin.sh");
+    let commands = commands.join(" : ");
+    let done = std::process::Command::new("bash").arg(script).args(commands.split(' ')).output().unwrap();
+    assert!(done.status.success(), "{commands}: {}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8(done.stdout).unwrap()
+}
+
+#[test]
+fn a_table_that_its_owner_made_in_several_regions_is_taken_and_filled_evenly() {
+    let settings = settings();
+    let table = &settings.table;
+    as_owner(&[
+        format!("create {table} 4 click_data geo_data user_agent_data"),
+        format!("create {table}_state 1 s"),
+        format!("create {table}_dead_letters 1 d"),
+    ]);
+    let store = store(&settings);
+    let regions = block_on(store.regions()).unwrap();
+    let starts: Vec<_> = regions.iter().map(|region| region.start.first().copied()).collect();
+    assert_eq!(starts, [None, Some(0x40), Some(0x80), Some(0xc0)]);
+    assert!(regions.iter().all(|region| region.server.is_some()), "{regions:?}");
+    assert_eq!(block_on(store.advice()).unwrap(), [""; 0]);
+    // Each of sixteen partitions has rows in one region, and each region has some four of them.
+    let mut filled = [0; 4];
+    for partition in 0..16 {
+        let batch = EventBatch { partition: PartitionId { partition, log: 0 }, ..(*events(1, 0..3)).clone() };
+        block_on(store.put_events(Arc::new(batch))).unwrap();
+        let spread = (partition.wrapping_mul(0x9e37_79b1) >> 16) as u16;
+        filled[usize::from(spread >> 14)] += 3;
+    }
+    let said = as_owner(&[format!("count {table}")]);
+    let rows: Vec<i32> = said.lines().filter_map(|line| line.strip_prefix("rows ")?.parse().ok()).collect();
+    assert_eq!(rows, filled);
+    assert!(rows.iter().all(|rows| (9..=15).contains(rows)), "{rows:?}");
+    let (first, last) = (PartitionId { partition: 0, log: 0 }, PartitionId { partition: 15, log: 0 });
+    for partition in [first, last] {
+        let read = Reader::new(&settings).events(partition, &history(&[(1, 0)]), 0..3, &fields());
+        assert_eq!(read.count(), 3);
+    }
+}
+
+#[test]
+fn an_unfit_table_is_refused_with_what_mends_it() {
+    let refused = |settings: &Hbase| match block_on(HbaseStore::open(settings)).map(|_| ()) {
+        Err(Trouble::Final(text)) => text.split_once(": ").unwrap().1.to_owned(),
+        other => panic!("{other:?}"),
+    };
+    let all = [(); 3].map(|()| settings());
+    let [foreign, versions, disabled] = &all;
+    let [of_foreign, of_versions, of_disabled] = all.each_ref().map(|settings| settings.table.as_str());
+    store(versions);
+    store(disabled);
+    as_owner(&[
+        format!("create {of_foreign} 1 cf"),
+        format!("versions {of_versions}_state s 3"),
+        format!("disable {of_disabled}_dead_letters"),
+    ]);
+    assert_eq!(
+        refused(foreign),
+        format!(
+            "the table {of_foreign} has no column family click_data; name another table in [store] table, or add the family \
+             (hbase shell: alter '{of_foreign}', NAME => 'click_data', VERSIONS => 1)"
+        )
+    );
+    let mend = format!("alter '{of_versions}_state', NAME => 's', VERSIONS => 1)");
+    assert!(refused(versions).ends_with(&mend), "{}", refused(versions));
+    assert_eq!(
+        refused(disabled),
+        format!(
+            "the table {of_disabled}_dead_letters is disabled; enable it (hbase shell: enable '{of_disabled}_dead_letters')"
+        )
+    );
+    let nowhere = refused(&Hbase { table: "no_such_namespace:t".into(), ..settings() });
+    assert!(
+        nowhere.contains("NamespaceNotFoundException: no_such_namespace; make the namespace"),
+        "{nowhere}"
+    );
+}
+
+#[test]
+fn a_table_that_changes_under_the_store_is_named() {
+    let settings = Hbase { timeout: Duration::from_secs(60), connections: 1, ..settings() };
+    let store = store(&settings);
+    assert!(block_on(store.advice()).unwrap()[0].contains("is one region"));
+    as_owner(&[format!("disable {}_state", settings.table)]);
+    let Err(Trouble::Passing(text)) = block_on(store.read_row(TaskId::Meta)) else { panic!() };
+    assert!(text.contains("is disabled") && text.contains("hbase shell: enable"), "{text}");
+    as_owner(&[format!("delete {}_state", settings.table)]);
+    let Err(Trouble::Final(text)) = block_on(store.read_row(TaskId::Meta)) else { panic!() };
+    assert!(text.contains("TableNotFoundException") && text.contains("somebody deleted the table"), "{text}");
+}
+
+#[test]
+fn rows_of_any_size_are_written_and_read() {
+    for layout in LAYOUTS {
+        let settings = in_layout(layout);
+        let store = store(&settings);
+        // Three fields of 900 kB, in one family, and in a call no more than a framed gateway takes; then small rows.
+        let text = |row: usize, from: u8| vec![from + (row % 7) as u8; if row < 3 { 900 << 10 } else { 10 }];
+        let column = |name: &str, from: u8| {
+            let values: Values =
+                (0..1000).map(|row| text(row, from)).collect::<Vec<_>>().iter().map(Vec::as_slice).collect();
+            StoredColumn {
+                field: field(name, Kind::Text, Family::ClickData),
+                column: Column::new(Data::Text(values)),
+            }
+        };
+        let columns = vec![column("a", b'a'), column("b", b'A'), column("c", b'0')];
+        let fields: Vec<_> = columns.iter().map(|column| column.field.clone()).collect();
+        let (offsets, rows) = ((0..1000).collect(), (0..1000).collect());
+        block_on(store.put_events(Arc::new(EventBatch { partition: P, fence: 1, offsets, rows, columns })))
+            .unwrap();
+        let read = Reader::new(&settings).events(P, &history(&[(1, 0)]), 0..1000, &fields);
+        let mut count = 0;
+        for (row, event) in read.enumerate() {
+            let event = event.unwrap();
+            let found: Vec<_> =
+                event.cells.iter().map(|(_, text)| text.as_deref().unwrap().as_bytes().to_vec()).collect();
+            assert_eq!(found, [text(row, b'a'), text(row, b'A'), text(row, b'0')]);
+            count += 1;
+        }
+        assert_eq!(count, 1000);
+    }
+}
+
+#[test]
+fn the_other_gateway_goes_on_where_one_fails() {
+    let settings = settings();
+    let (one, cut_one) = proxy(&settings);
+    let (two, cut_two) = proxy(&settings);
+    let several = Hbase { gateways: vec![local(1), local(one), local(two)], connections: 1, ..settings };
+    let store = store(&several);
+    let task = TaskId::Shard(1);
+    assert_eq!(block_on(store.swap_row(task, None, b"one")), Ok(true));
+    assert!(cut_two.lock().unwrap().is_empty());
+    // The call in flight is lost, and says at which gateway; the next one goes to the other.
+    let cut = |of: &Mutex<Vec<TcpStream>>| {
+        of.lock().unwrap().drain(..).for_each(|stream| stream.shutdown(Shutdown::Both).unwrap_or_default());
+    };
+    cut(&cut_one);
+    let Err(Trouble::Passing(text)) = block_on(store.read_row(task)) else { panic!() };
+    assert!(text.starts_with(&format!("HBase at 127.0.0.1:{one}, reading a task's row: ")), "{text}");
+    assert_eq!(block_on(store.read_row(task)), Ok(Some(b"one".to_vec())));
+    assert_eq!(block_on(store.swap_row(task, Some(b"one"), b"two")), Ok(true));
+    assert!(!cut_two.lock().unwrap().is_empty() && cut_one.lock().unwrap().is_empty());
+    // A reader loses nothing, for reading again is harmless.
+    block_on(store.put_events(events(1, 0..3000))).unwrap();
+    let mut read = Reader::new(&several).events(P, &history(&[(1, 0)]), 0..3000, &fields());
+    for offset in 0..3000 {
+        if offset % 1000 == 500 {
+            cut(&cut_one);
+            cut(&cut_two);
+        }
+        assert_eq!(read.next().unwrap().unwrap().offset, offset);
+    }
+    assert!(read.next().is_none());
+}
+
+#[test]
+fn a_store_opens_where_one_gateway_of_several_answers() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let web = TcpListener::bind("127.0.0.1:0").unwrap();
+    let ports = [&silent, &web].map(|listener| listener.local_addr().unwrap().port());
+    thread::spawn(move || {
+        for client in web.incoming() {
+            let _ = std::io::Write::write_all(&mut client.unwrap(), b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        }
+    });
+    let mut settings = Hbase { timeout: Duration::from_secs(10), connections: 1, ..settings() };
+    settings.gateways = vec![local(ports[0]), local(ports[1]), local(1), settings.gateways[0].clone()];
+    let store = store(&settings);
+    assert_eq!(block_on(store.swap_row(TaskId::Shard(1), None, b"one")), Ok(true));
+    let said: Vec<_> = HbaseStore::gateways(&settings)
+        .into_iter()
+        .map(|(gateway, answer)| (gateway, answer.map_err(|trouble| trouble.to_string())))
+        .collect();
+    assert_eq!(
+        said.iter().map(|(gateway, _)| gateway).collect::<Vec<_>>(),
+        settings.gateways.iter().collect::<Vec<_>>()
+    );
+    let of = |at: usize| said[at].1.as_ref().unwrap_err().as_str();
+    assert!(of(0).contains("it took the connection, but no answer came within 10s"), "{said:?}");
+    assert!(of(1).contains("it answers in HTTP"), "{said:?}");
+    assert!(of(2).contains("no connection: Connection refused"), "{said:?}");
+    assert_eq!(said[3].1, Ok(()));
 }
 
 /// Forwards to the gateway; what it returns can be cut.
 fn proxy(settings: &Hbase) -> (u16, Arc<Mutex<Vec<TcpStream>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (port, open) = (listener.local_addr().unwrap().port(), Arc::new(Mutex::new(Vec::new())));
-    let (gateway, cut) = ((settings.host.clone(), settings.port), open.clone());
+    let (gateway, cut) = ((settings.gateways[0].host.clone(), settings.gateways[0].port), open.clone());
     thread::spawn(move || {
         for client in listener.incoming() {
             let (client, server) = (client.unwrap(), TcpStream::connect(&gateway).unwrap());
@@ -299,7 +536,7 @@ fn proxy(settings: &Hbase) -> (u16, Arc<Mutex<Vec<TcpStream>>>) {
 fn a_connection_that_broke_is_replaced() {
     let settings = settings();
     let (port, open) = proxy(&settings);
-    let store = store(&Hbase { host: "127.0.0.1".into(), port, connections: 1, ..settings });
+    let store = store(&Hbase { gateways: vec![local(port)], connections: 1, ..settings });
     let task = TaskId::Shard(1);
     assert_eq!(block_on(store.swap_row(task, None, b"one")), Ok(true));
     for _ in 0..3 {
@@ -309,13 +546,71 @@ fn a_connection_that_broke_is_replaced() {
     }
 }
 
+/// Events as they come from a browser: 15 fields, about 400 bytes.
+fn realistic(count: usize) -> Arc<EventBatch> {
+    let of = |name: &str, family, value: &dyn Fn(usize) -> String| {
+        let values: Vec<String> = (0..count).map(value).collect();
+        let column = Column::new(Data::Text(values.iter().map(String::as_bytes).collect()));
+        StoredColumn { field: field(name, Kind::Text, family), column }
+    };
+    use Family::{ClickData, GeoData, UserAgentData};
+    let time =
+        Column::new(Data::Integers((0..count as i64).map(|row| 1_772_323_200_000 + row * 37).collect()));
+    let columns = vec![
+        of("user_id", ClickData, &|row| format!("user-{:08}", row * 7919 % 1_000_003)),
+        StoredColumn { field: field("timestamp", Kind::Instant, ClickData), column: time },
+        of("url", ClickData, &|row| format!("https://shop.example/products/{}/reviews", row % 4001)),
+        of("raw_url", ClickData, &|row| {
+            format!("HTTPS://shop.example:443/products/{}/reviews?utm_source=mail", row % 4001)
+        }),
+        of("referrer", ClickData, &|row| format!("https://search.example/?q=item+{}", row % 977)),
+        of("event_type", ClickData, &|row| ["page_view", "click", "purchase"][row % 3].into()),
+        of("event_id", ClickData, &|row| format!("{:032x}", row as u128 * 0x9e37_79b9_7f4a_7c15)),
+        of("session_id", ClickData, &|row| format!("s-{:012x}", row / 9 * 48_271)),
+        of("country", GeoData, &|row| ["DE", "US", "FR", "BR"][row % 4].into()),
+        of("region", GeoData, &|row| format!("region-{}", row % 50)),
+        of("city", GeoData, &|row| ["München", "New York", "Paris"][row % 3].into()),
+        of("ip_address", GeoData, &|row| format!("198.51.{}.{}", row % 256, row / 256 % 256)),
+        of("browser", UserAgentData, &|row| ["Firefox", "Chrome", "Safari"][row % 3].into()),
+        of("operating_system", UserAgentData, &|row| ["Linux", "Windows 11", "macOS"][row % 3].into()),
+        of("user_agent", UserAgentData, &|row| {
+            format!(
+                "Mozilla/5.0 (X11; Linux x86_64; rv:{}.0) Gecko/20100101 Firefox/{}.0",
+                row % 40 + 90,
+                row % 40 + 90
+            )
+        }),
+    ];
+    let (offsets, rows) = ((0..count as i64).collect(), (0..count as u32).collect());
+    Arc::new(EventBatch { partition: P, fence: 1, offsets, rows, columns })
+}
+
 #[test]
-fn many_events_are_written_and_read() {
-    let settings = settings();
-    let store = store(&settings);
-    let (count, start) = (20_000, Instant::now());
-    block_on(store.put_events(events(1, 0..count))).unwrap();
-    let (written, start) = (start.elapsed(), Instant::now());
-    assert_eq!(read(&settings, &[(1, 0)], 0..count).len() as i64, count);
-    println!("{count} events of three cells written in {written:?}, read in {:?}", start.elapsed());
+fn both_layouts_hold_many_events_and_read_back_the_same() {
+    let count = 60_000;
+    let batch = realistic(count);
+    let fields: Vec<_> = batch.columns.iter().map(|column| column.field.clone()).collect();
+    let settings = LAYOUTS.map(in_layout);
+    let stores = settings.clone().map(|settings| store(&settings));
+    for turn in 0..3 {
+        for (store, layout) in stores.iter().zip(LAYOUTS) {
+            let start = Instant::now();
+            block_on(store.put_events(batch.clone())).unwrap();
+            let rate = count as f64 / start.elapsed().as_secs_f64();
+            println!("turn {turn}, {layout:?}: {rate:.0} events written a second");
+        }
+    }
+    let [fields_read, families_read] = settings.map(|settings| {
+        let start = Instant::now();
+        let read = Reader::new(&settings).events(P, &history(&[(1, 0)]), 0..count as i64, &fields);
+        let read: Vec<_> = read.collect::<Result<_, _>>().unwrap();
+        println!(
+            "{:?}: {:.0} events read a second",
+            settings.layout,
+            count as f64 / start.elapsed().as_secs_f64()
+        );
+        read
+    });
+    assert_eq!(fields_read.len(), count);
+    assert!(fields_read == families_read);
 }

@@ -10,6 +10,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::pipeline::Pipeline;
 use crate::read::Origin;
 
@@ -222,10 +224,8 @@ pub enum Store {
 /// HBase, through its Thrift gateway.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Hbase {
-    /// The gateway's host name or address. Default `localhost`.
-    pub host: String,
-    /// The gateway's port. Default 9090.
-    pub port: u16,
+    /// Where it is reached, at least one; each serves as well as another. Default `localhost:9090`.
+    pub gateways: Vec<Gateway>,
     /// The table of events; beside it lie `<table>_state` and `<table>_dead_letters`. Default `clickstream_data`.
     pub table: String,
     /// How long a call may take before its answer counts as lost. Default 30 s: a region server that restarts keeps a
@@ -235,17 +235,71 @@ pub struct Hbase {
     pub connections: usize,
     /// How the gateway frames messages. It must be what the gateway was started with; else calls are never answered.
     pub transport: Transport,
+    /// How events lie in their table. Default [`Layout::Fields`].
+    pub layout: Layout,
 }
 
 impl Default for Hbase {
     fn default() -> Self {
         Self {
-            host: "localhost".to_owned(),
-            port: 9090,
+            gateways: vec![Gateway::default()],
             table: "clickstream_data".to_owned(),
             timeout: Duration::from_secs(30),
             connections: 2,
             transport: Transport::Buffered,
+            layout: Layout::Fields,
+        }
+    }
+}
+
+/// Where a Thrift gateway listens. Shown as `host:port`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gateway {
+    /// Host name or address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+}
+
+impl Gateway {
+    /// The port that a gateway listens on where nothing else is said.
+    pub const DEFAULT_PORT: u16 = 9090;
+}
+
+impl Default for Gateway {
+    fn default() -> Self {
+        Self { host: "localhost".to_owned(), port: Self::DEFAULT_PORT }
+    }
+}
+
+impl fmt::Display for Gateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // An address of version 6 has colons of its own.
+        match self.host.contains(':') {
+            true => write!(f, "[{}]:{}", self.host, self.port),
+            false => write!(f, "{}:{}", self.host, self.port),
+        }
+    }
+}
+
+/// How stored events lie in the rows of HBase.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Layout {
+    /// A cell for each field.
+    #[default]
+    Fields,
+    /// A cell for each column family, a JSON object of its fields. Rows are smaller and quicker to write and to read, but
+    /// filters of HBase do not see the fields.
+    Families,
+}
+
+impl Layout {
+    /// As the settings write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fields => "fields",
+            Self::Families => "families",
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Config, Source};
+use crate::config::{Config, Layout, Source, Store};
 use crate::pipeline::{PluginUse, Rollup};
 
 /// What a store is bound to. As JSON it is stable: a later version reads what an earlier one wrote.
@@ -14,12 +14,19 @@ pub struct Definition {
     /// `log` or `file` where files are read; absent elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partition_by: Option<String>,
+    /// How events lie in HBase. Absent: a cell for each field, as in every store made before there was a choice.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub layout: Layout,
     /// Names of the operators, in their order.
     pub operators: Vec<String>,
     /// Names of the metrics, in their order.
     pub metrics: Vec<String>,
     /// The rollups, in their order.
     pub rollups: Vec<RollupDefinition>,
+}
+
+fn is_default(layout: &Layout) -> bool {
+    *layout == Layout::default()
 }
 
 /// What a store knows of a rollup.
@@ -43,6 +50,10 @@ impl Config {
             partition_by: match &self.source {
                 Source::Files(files) => Some(files.partition_by.as_str().to_owned()),
                 Source::Kafka(_) | Source::Generate(_) => None,
+            },
+            layout: match &self.store {
+                Store::Hbase(hbase) => hbase.layout,
+                Store::Embedded { .. } => Layout::default(),
             },
             operators: names(&self.pipeline.operators),
             metrics: names(&self.pipeline.metrics),
@@ -74,6 +85,10 @@ impl Definition {
                 show(&self.partition_by),
                 show(&other.partition_by)
             ));
+        }
+        if self.layout != other.layout {
+            let (new, old) = (self.layout.as_str(), other.layout.as_str());
+            lines.push(format!("layout of [store] is {new}, the store was made with {old}"));
         }
         compare(&mut lines, "operators", &self.operators, &other.operators);
         compare(&mut lines, "metrics", &self.metrics, &other.metrics);

@@ -173,6 +173,14 @@ pub const STORE: Section = Section {
         key("host", "string", Is("\"localhost\""), "The Thrift gateway's host name or address.").of("hbase"),
         key("port", "whole number, 1 to 65535", Is("9090"), "The Thrift gateway's port.").of("hbase"),
         key(
+            "gateways",
+            "list of `\"host:port\"`",
+            Means("the one of `host` and `port`"),
+            "Several gateways of the same HBase, in the place of `host` and `port`. Connections are spread over them, and go to the \
+             next one where one fails.",
+        )
+        .of("hbase"),
+        key(
             "table",
             "string",
             Is("\"clickstream_data\""),
@@ -199,6 +207,14 @@ pub const STORE: Section = Section {
             "`buffered` or `framed`",
             Is("\"buffered\""),
             "What the gateway was started with. With the wrong one its answers never come.",
+        )
+        .of("hbase"),
+        key(
+            "layout",
+            "`fields` or `families`",
+            Is("\"fields\""),
+            "How events lie in their table: a cell for each field, or a cell for each column family that holds its fields as JSON, \
+             which is quicker and smaller. It stays as it was when the store was made.",
         )
         .of("hbase"),
     ],

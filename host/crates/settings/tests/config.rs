@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clickmill_settings::{
-    Config, Credentials, Elasticsearch, Files, Generate, Hbase, Index, Kafka, PartitionBy, Pipeline,
-    PluginRef, Rollup, SHIPPED, Secret, Source, Start, Store, Transport, Window, parse,
+    Config, Credentials, Elasticsearch, Files, Gateway, Generate, Hbase, Index, Kafka, Layout, PartitionBy,
+    Pipeline, PluginRef, Rollup, SHIPPED, Secret, Source, Start, Store, Transport, Window, parse,
 };
 
 fn read(text: &str) -> Config {
@@ -74,6 +74,7 @@ fn all_that_the_three_services_need_is_read() {
         timeout = "1m"
         connections = 4
         transport = "framed"
+        layout = "families"
 
         [index]
         kind = "elasticsearch"
@@ -107,12 +108,12 @@ fn all_that_the_three_services_need_is_read() {
     };
     assert_eq!(config.source, Source::Kafka(kafka));
     let hbase = Hbase {
-        host: "2001:db8::1".to_owned(),
-        port: 9091,
+        gateways: vec![gateway("2001:db8::1", 9091)],
         table: "ns:clicks".to_owned(),
         timeout: Duration::from_secs(60),
         connections: 4,
         transport: Transport::Framed,
+        layout: Layout::Families,
     };
     assert_eq!(config.store, Store::Hbase(hbase));
     let elasticsearch = Elasticsearch {
@@ -127,6 +128,51 @@ fn all_that_the_three_services_need_is_read() {
     };
     assert_eq!(config.index, Index::Elasticsearch(elasticsearch));
     assert_eq!(config.retention(), Some(Duration::from_secs(90 * 86_400)));
+}
+
+fn gateway(host: &str, port: u16) -> Gateway {
+    Gateway { host: host.to_owned(), port }
+}
+
+#[test]
+fn gateways_are_one_or_a_list_of_addresses() {
+    let read = |keys: &str| {
+        let text = format!("{FILES}[store]\nkind = \"hbase\"\n{keys}\n[index]\nkind = \"elasticsearch\"\n");
+        let Store::Hbase(hbase) = read(&text).store else { panic!("no HBase") };
+        hbase.gateways
+    };
+    assert_eq!(read(""), [gateway("localhost", 9090)]);
+    assert_eq!(read("port = 1"), [gateway("localhost", 1)]);
+    assert_eq!(read("host = \"one\""), [gateway("one", 9090)]);
+    let several = read("gateways = [\"one:1\", \"two\", \"[::1]:3\", \"[::2]\"]");
+    assert_eq!(several, [gateway("one", 1), gateway("two", 9090), gateway("::1", 3), gateway("::2", 9090)]);
+    let shown: Vec<_> = several.iter().map(ToString::to_string).collect();
+    assert_eq!(shown, ["one:1", "two:9090", "[::1]:3", "[::2]:9090"]);
+}
+
+#[test]
+fn the_layout_of_events_belongs_to_the_store() {
+    let definition = |layout: &str| {
+        let text = format!("{FILES}[store]\nkind = \"hbase\"\n{layout}\n[index]\nkind = \"elasticsearch\"\n");
+        read(&text).definition()
+    };
+    let (absent, families) = (definition(""), definition("layout = \"families\""));
+    assert_eq!(absent, definition("layout = \"fields\""));
+    // What a store says that was made before there was a choice.
+    let old = serde_json::to_string(&absent).unwrap();
+    assert!(!old.contains("layout"), "{old}");
+    let json = serde_json::to_string(&families).unwrap();
+    assert!(json.contains(r#""layout":"families""#), "{json}");
+    assert_eq!(serde_json::from_str::<clickmill_settings::Definition>(&json).unwrap(), families);
+    let said = |line: &str| vec![line.to_owned()];
+    assert_eq!(
+        families.differences(&serde_json::from_str(&old).unwrap()),
+        said("layout of [store] is families, the store was made with fields")
+    );
+    assert_eq!(
+        absent.differences(&families),
+        said("layout of [store] is fields, the store was made with families")
+    );
 }
 
 #[test]

@@ -59,20 +59,26 @@ fn is_host_name(host: &str) -> bool {
 
 /// A host with or without a port; an address of version 6 stands in brackets.
 pub(super) fn is_address(address: &str) -> bool {
+    host_and_port(address).is_some()
+}
+
+/// The parts of an address, as [`is_address`] takes it; the host without brackets.
+pub(super) fn host_and_port(address: &str) -> Option<(&str, Option<u16>)> {
     let (host, port) = match address.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((host, rest)) if host.parse::<std::net::Ipv6Addr>().is_ok() => {
-            ("v6", rest.strip_prefix(':').or((!rest.is_empty()).then_some("")))
+        Some((host, rest)) => {
+            host.parse::<std::net::Ipv6Addr>().ok()?;
+            (host, rest.strip_prefix(':').or((!rest.is_empty()).then_some("")))
         }
-        Some(_) => return false,
-        None => match address.rsplit_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (address, None),
-        },
+        None => {
+            let (host, port) = address.rsplit_once(':').map_or((address, None), |(h, p)| (h, Some(p)));
+            is_host_name(host).then_some((host, port))?
+        }
     };
-    let is_port = |port: &str| {
-        port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0)
+    let number = |port: &str| {
+        let digits = port.bytes().all(|byte| byte.is_ascii_digit());
+        port.parse::<u16>().ok().filter(|port| digits && *port > 0)
     };
-    is_host_name(host) && port.is_none_or(is_port)
+    Some((host, port.map(|port| number(port).ok_or(())).transpose().ok()?))
 }
 
 /// Why a text is no URL of a service, and what would be right.

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use toml::Spanned;
+use toml::de::DeValue;
 
-use super::names::{is_host, is_index_name, is_table_name, url_problem};
-use super::reader::{Reader, Table};
+use super::names::{host_and_port, is_host, is_index_name, is_table_name, url_problem};
+use super::reader::{Reader, Table, type_name};
 use super::secret::secret;
-use crate::config::{Credentials, Elasticsearch, Hbase, Index, Store, Transport};
+use crate::config::{Credentials, Elasticsearch, Gateway, Hbase, Index, Layout, Store, Transport};
 use crate::fault::quote;
 
 const TIMEOUT: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(600);
@@ -25,17 +26,58 @@ pub(super) fn store(reader: &mut Reader<'_>, table: &Table<'_>) -> Option<Store>
     }
     let default = Hbase::default();
     let transports = [("buffered", Transport::Buffered), ("framed", Transport::Framed)];
-    let port = reader.whole(table, "port", 1..=65_535).and_then(|port| u16::try_from(port).ok());
+    let layouts = [("fields", Layout::Fields), ("families", Layout::Families)];
     let connections =
         reader.whole(table, "connections", 1..=16).and_then(|number| usize::try_from(number).ok());
     Some(Store::Hbase(Hbase {
-        host: host(reader, table).unwrap_or(default.host),
-        port: port.unwrap_or(default.port),
+        gateways: gateways(reader, table),
         table: hbase_table(reader, table).unwrap_or(default.table),
         timeout: reader.duration(table, "timeout", TIMEOUT).unwrap_or(default.timeout),
         connections: connections.unwrap_or(default.connections),
         transport: reader.choice(table, "transport", &transports).unwrap_or_default(),
+        layout: reader.choice(table, "layout", &layouts).unwrap_or_default(),
     }))
+}
+
+/// Those of `gateways`, or the one of `host` and `port`. All are read, for each may be faulty by itself.
+fn gateways(reader: &mut Reader<'_>, table: &Table<'_>) -> Vec<Gateway> {
+    let host = host(reader, table);
+    let port = reader.whole(table, "port", 1..=65_535).and_then(|port| u16::try_from(port).ok());
+    if table.get("gateways").is_none() {
+        let default = Gateway::default();
+        return vec![Gateway { host: host.unwrap_or(default.host), port: port.unwrap_or(default.port) }];
+    }
+    for key in ["host", "port"] {
+        if let Some(value) = table.get(key) {
+            reader.contradiction(
+                value.span(),
+                format!("`{key}` and `gateways` both say where the gateway is"),
+                format!("remove `{key}`, and name its gateway in `gateways`"),
+            );
+        }
+    }
+    let mut gateways = Vec::new();
+    for text in reader.texts(table, "gateways").unwrap_or_default() {
+        let Some((host, port)) = host_and_port(text.get_ref()) else {
+            reader.fault(
+                text.span(),
+                format!("{} is no address of a gateway", quote(text.get_ref())),
+                "write host and port: `gateways = [\"one:9090\", \"two:9090\"]`",
+            );
+            continue;
+        };
+        let gateway = Gateway { host: host.to_owned(), port: port.unwrap_or(Gateway::DEFAULT_PORT) };
+        if gateways.contains(&gateway) {
+            reader.fault(
+                text.span(),
+                format!("the gateway {gateway} is given twice"),
+                "name each gateway once: connections are spread evenly over those given",
+            );
+        } else {
+            gateways.push(gateway);
+        }
+    }
+    gateways
 }
 
 fn host(reader: &mut Reader<'_>, table: &Table<'_>) -> Option<String> {
