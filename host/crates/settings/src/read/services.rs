@@ -6,6 +6,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::DeValue;
 
+use super::index_settings;
 use super::names::{is_host, is_index_name, is_table_name, url_problem};
 use super::reader::{Reader, Table, type_name};
 use crate::config::{Credentials, Elasticsearch, Hbase, Index, Secret, Store, Transport};
@@ -83,6 +84,7 @@ pub(super) fn index(reader: &mut Reader<'_>, table: &Table<'_>) -> Option<Index>
         credentials: credentials(reader, table),
         ca_file: reader.path(table, "ca_file"),
         timeout: reader.duration(table, "timeout", TIMEOUT).unwrap_or(default.timeout),
+        settings: index_settings::read(reader, table, default.settings),
     }))
 }
 
