@@ -265,7 +265,8 @@ fn an_index_that_is_away_is_a_passing_trouble() {
     let away = block_on(index(&nowhere).prepare(STORE, &[spec("1h", FIELDS)], Missing::Create));
     let Err(Trouble::Passing(text)) = away else { panic!("{away:?}") };
     assert!(
-        text.starts_with("Elasticsearch at http://127.0.0.1:1, looking at ") && text.contains("refused"),
+        text.starts_with("Elasticsearch at http://127.0.0.1:1, asking for its version: ")
+            && text.contains("refused"),
         "{text}"
     );
     assert!(matches!(put(&index(&nowhere), batch(1, &urls(1), 1, 0)), Err(Trouble::Passing(_))));
