@@ -7,7 +7,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use clickmill_elasticsearch::Missing;
 use clickmill_embedded::Written;
 use clickmill_kafka::Partition;
 use clickmill_settings::{Config, Source};
@@ -27,7 +26,7 @@ use crate::{
     load,
     output::say,
     progress::{self, Display},
-    setup::Setup,
+    setup::{self, Setup},
     summary::{self, Own},
     world::{self, AnySource, AnyStore, Shared, rows},
 };
@@ -123,12 +122,7 @@ async fn work(
 ) -> Result<(Rows, Option<Written>), Error> {
     let (setup, changes) = Setup::open(config, progress, true, process).await?;
     let (shared, meta) = (setup.shared.clone(), setup.meta.clone());
-    // Once a shard has a row it may have documents: then an index that is gone was deleted.
-    let missing = match rows(&shared.store).await?.shards.is_empty() {
-        true => Missing::Create,
-        false => Missing::Refuse,
-    };
-    setup.prepare_index(missing).await?;
+    setup.prepare_index(setup::missing(&shared).await?).await?;
     let mut logs = current_logs(&shared.store).await?;
     if let Some(choice) = args.resume_at {
         resume(choice, &setup, &mut logs).await?;

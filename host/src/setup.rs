@@ -16,7 +16,7 @@ use clickmill_tasks::{
 use crate::{
     error::Error,
     load, reading,
-    world::{AnyIndex, AnySource, Changes, Shared, World, random},
+    world::{AnyIndex, AnySource, Changes, Shared, World, random, rows},
 };
 
 /// What all threads are told.
@@ -42,7 +42,7 @@ impl Setup {
     ) -> Result<(Setup, Option<Changes>), Error> {
         let pipeline = load::pipeline(config)?;
         let (shared, changes) = Shared::open(config.clone(), pipeline.plugins, join, process).await?;
-        let meta = open_meta(config, &shared, &shared.world()?).await?;
+        let meta = open_meta(config, &shared, &shared.world()).await?;
         let setup = Setup {
             shared,
             plan: pipeline.plan,
@@ -65,7 +65,7 @@ impl Setup {
 
     /// Makes or checks the index, where another service has it.
     pub async fn prepare_index(&self, missing: Missing) -> Result<(), Error> {
-        if let AnyIndex::Elasticsearch(index) = &self.shared.world()?.index {
+        if let AnyIndex::Elasticsearch(index) = &self.shared.index {
             let identity = u128::from_str_radix(&self.meta.identity, 16)
                 .map_err(|error| Error::Other(format!("the store's identity is damaged: {error}")))?;
             index.prepare(identity, &reading::specs(&self.plan), missing).await?;
@@ -76,7 +76,7 @@ impl Setup {
     /// What the tasks of one thread share.
     pub fn context(self) -> Result<Rc<Context<World>>, Error> {
         Ok(Rc::new(Context {
-            env: self.shared.world()?,
+            env: self.shared.world(),
             plan: self.plan,
             bounds: self.bounds,
             exchange: self.exchange,
@@ -88,6 +88,14 @@ impl Setup {
             host: 0,
         }))
     }
+}
+
+/// What an index that is not there means. Once a shard has a row it may have documents: then an index that is gone was deleted.
+pub async fn missing(shared: &Shared) -> Result<Missing, Error> {
+    Ok(match rows(&shared.store).await?.shards.is_empty() {
+        true => Missing::Create,
+        false => Missing::Refuse,
+    })
 }
 
 /// The store's own row, made where there is none.

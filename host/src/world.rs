@@ -36,7 +36,7 @@ pub struct Shared {
     pub plugins: Arc<WasmPlugins>,
     pub source: AnySource,
     pub store: AnyStore,
-    pub embedded: Option<EmbeddedIndex>,
+    pub index: AnyIndex,
     /// When the process began: time in a world is counted from here.
     began: Instant,
 }
@@ -52,19 +52,27 @@ impl Shared {
         join: bool,
         began: Instant,
     ) -> Result<(Shared, Option<Changes>), Error> {
+        let elasticsearch = match &config.index {
+            settings::Index::Embedded { .. } => None,
+            settings::Index::Elasticsearch(index) => {
+                Some(AnyIndex::Elasticsearch(ElasticsearchIndex::new(index)?))
+            }
+        };
         let (store, embedded) = match &config.store {
             settings::Store::Embedded { path } => {
                 let store = EmbeddedStore::open(path)?;
-                let index = match &config.index {
-                    settings::Index::Embedded { .. } => Some(EmbeddedIndex::new(&store)?),
-                    settings::Index::Elasticsearch(_) => None,
+                let embedded = match elasticsearch {
+                    None => Some(AnyIndex::Embedded(EmbeddedIndex::new(&store)?)),
+                    Some(_) => None,
                 };
-                (AnyStore::Embedded(store), index)
+                (AnyStore::Embedded(store), embedded)
             }
             settings::Store::Hbase(hbase) => {
                 (AnyStore::Hbase(Arc::new(HbaseStore::open(hbase).await?)), None)
             }
         };
+        let none = || Error::Other("an embedded index needs an embedded store".into());
+        let index = elasticsearch.or(embedded).ok_or_else(none)?;
         let mut changes = None;
         let source = match &config.source {
             settings::Source::Files(files) => {
@@ -81,7 +89,7 @@ impl Shared {
                 AnySource::Kafka(Arc::new(source))
             }
         };
-        Ok((Shared { config, plugins, source, store, embedded, began }, changes))
+        Ok((Shared { config, plugins, source, store, index, began }, changes))
     }
 
     /// Partitions of files and of made-up traffic, as far as they are there; a topic's are told by the group.
@@ -94,24 +102,14 @@ impl Shared {
     }
 
     /// A world for one thread.
-    pub fn world(&self) -> Result<World, Trouble> {
-        let index = match (&self.config.index, &self.embedded) {
-            (settings::Index::Elasticsearch(elasticsearch), _) => {
-                AnyIndex::Elasticsearch(Rc::new(ElasticsearchIndex::new(elasticsearch)?))
-            }
-            (settings::Index::Embedded { .. }, Some(index)) => AnyIndex::Embedded(index.clone()),
-            (settings::Index::Embedded { .. }, None) => {
-                return Err(Trouble::Final("an embedded index needs an embedded store".into()));
-            }
-        };
-        Ok(World { shared: self.clone(), index, random: RefCell::default() })
+    pub fn world(&self) -> World {
+        World { shared: self.clone(), random: RefCell::default() }
     }
 }
 
 /// The world of the tasks of one thread.
 pub struct World {
     pub shared: Shared,
-    pub index: AnyIndex,
     random: RefCell<u64>,
 }
 
@@ -130,7 +128,7 @@ impl Env for World {
     }
 
     fn index(&self) -> &AnyIndex {
-        &self.index
+        &self.shared.index
     }
 
     fn plugins(&self) -> &WasmPlugins {
@@ -341,9 +339,10 @@ impl Store for AnyStore {
     }
 }
 
+#[derive(Clone)]
 pub enum AnyIndex {
     Embedded(EmbeddedIndex),
-    Elasticsearch(Rc<ElasticsearchIndex>),
+    Elasticsearch(ElasticsearchIndex),
 }
 
 impl Index for AnyIndex {
