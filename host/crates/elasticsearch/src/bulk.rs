@@ -30,22 +30,22 @@ pub(crate) struct Verdicts {
     pub(crate) no_index: bool,
 }
 
-/// Judges an answer for pieces of so many documents each.
-pub(crate) fn judge(answer: &Answer, pieces: &[usize]) -> Outcome {
+/// Judges an answer for pieces of so many documents each. `doing` begins what is said of a failure.
+pub(crate) fn judge(answer: &Answer, pieces: &[usize], doing: &str) -> Outcome {
     if answer.status == 413 {
         return Outcome::TooLarge(answer.fault());
     }
     if !answer.ok() {
         let overloaded = matches!(answer.status, 429 | 502..=504);
-        return Outcome::Failed { text: answer.fault(), overloaded };
+        return Outcome::Failed { text: format!("{doing}: {}", answer.fault()), overloaded };
     }
     let documents: usize = pieces.iter().sum();
     let items = match answer.body["items"].as_array() {
         Some(items) if items.len() == documents => items,
         _ => {
             let text = match answer.body.is_null() {
-                true => answer.looks(),
-                false => format!("{}: an answer without a verdict for each document", answer.status),
+                true => format!("{doing}: {}", answer.looks()),
+                false => format!("{doing}: {}: an answer without a verdict for each document", answer.status),
             };
             return Outcome::Failed { text, overloaded: false };
         }
@@ -119,7 +119,7 @@ mod tests {
             error(403, "cluster_block_exception"),
             {"index": {}},
         ]));
-        let Outcome::Judged { verdicts, overloaded: true } = judge(&answer, &[9]) else { panic!() };
+        let Outcome::Judged { verdicts, overloaded: true } = judge(&answer, &[9], "at") else { panic!() };
         let verdicts = &verdicts[0].verdicts;
         assert!(verdicts[..3].iter().all(|verdict| *verdict == Indexed::Acknowledged));
         assert_eq!(verdicts[3], Indexed::Refused("400 document_parsing_exception: why".into()));
@@ -135,29 +135,31 @@ mod tests {
             error(429, "es_rejected_execution_exception"),
             error(429, "cluster_block_exception"),
         ]));
-        let Outcome::Judged { verdicts, overloaded: true } = judge(&answer, &[1, 2, 1, 1]) else { panic!() };
+        let Outcome::Judged { verdicts, overloaded: true } = judge(&answer, &[1, 2, 1, 1], "at") else {
+            panic!()
+        };
         let seen: Vec<_> = verdicts.iter().map(|of| (of.verdicts.len(), of.trouble, of.no_index)).collect();
         assert_eq!(seen, [(1, false, false), (2, true, true), (1, false, false), (1, true, false)]);
         let full = items(json!([error(429, "cluster_block_exception")]));
-        assert!(matches!(judge(&full, &[1]), Outcome::Judged { overloaded: false, .. }));
+        assert!(matches!(judge(&full, &[1], "at"), Outcome::Judged { overloaded: false, .. }));
     }
 
     #[test]
     fn an_answer_that_leaves_a_document_out_counts_for_none() {
-        let failed = |answer: &Answer, pieces: &[usize]| match judge(answer, pieces) {
+        let failed = |answer: &Answer, pieces: &[usize]| match judge(answer, pieces, "at") {
             Outcome::Failed { text, overloaded } => (text, overloaded),
             outcome => panic!("{outcome:?}"),
         };
         let short = items(json!([{"index": {"status": 201}}]));
         assert_eq!(
             failed(&short, &[1, 1]),
-            ("200: an answer without a verdict for each document".into(), false)
+            ("at: 200: an answer without a verdict for each document".into(), false)
         );
-        assert_eq!(failed(&answer(200, Value::Null), &[1]), ("200: no reason given".into(), false));
+        assert_eq!(failed(&answer(200, Value::Null), &[1]), ("at: 200: no reason given".into(), false));
         assert!(!failed(&answer(401, Value::Null), &[1]).1);
         for status in [429, 502, 503, 504] {
             assert!(failed(&answer(status, Value::Null), &[1]).1);
         }
-        assert!(matches!(judge(&answer(413, Value::Null), &[1]), Outcome::TooLarge(_)));
+        assert!(matches!(judge(&answer(413, Value::Null), &[1], "at"), Outcome::TooLarge(_)));
     }
 }

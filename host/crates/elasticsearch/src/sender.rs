@@ -20,9 +20,8 @@ use crate::{
     queue::{Piece, Queue, Reply},
 };
 
-/// Bytes in a bulk request at first; fewer once one was too large.
+/// Bytes in a bulk request of several pieces: half of what was too large, and a little more with each one that was not.
 const BULK_BYTES: usize = 4 << 20;
-const LEAST_BULK_BYTES: usize = 1 << 10;
 /// An answer that comes so soon says that more would be taken.
 const QUICK: Duration = Duration::from_secs(1);
 /// How often to look whether something that waits may be sent.
@@ -107,7 +106,7 @@ impl Sender {
         let counts: Vec<usize> = pieces.iter().map(|piece| piece.lines.ends.len()).collect();
         let late = answer.as_ref().is_err_and(|none| none.late);
         let outcome = match answer {
-            Ok(answer) => judge(&answer, &counts),
+            Ok(answer) => judge(&answer, &counts, doing),
             Err(none) => Outcome::Failed { text: none.text, overloaded: true },
         };
         let pace = match &outcome {
@@ -122,7 +121,11 @@ impl Sender {
         let rest = waiting.limit.end(ticket, pace);
         waiting.rest = (!rest.is_zero()).then(|| now + rest);
         match outcome {
-            Outcome::Judged { verdicts, .. } => judged(&mut waiting.queue, pieces, verdicts, doing, now),
+            Outcome::Judged { verdicts, .. } => {
+                let bytes = self.bulk_bytes();
+                self.bulk_bytes.store((bytes + bytes / 16 + 1).min(BULK_BYTES), Ordering::Relaxed);
+                judged(&mut waiting.queue, pieces, verdicts, doing, now);
+            }
             Outcome::TooLarge(text) => self.too_large(&mut waiting.queue, pieces, text),
             Outcome::Failed { text, .. } => {
                 for piece in pieces {
@@ -139,8 +142,7 @@ impl Sender {
 
     fn too_large(&self, queue: &mut Queue, mut pieces: Vec<Piece>, text: String) {
         let bytes: usize = pieces.iter().map(|piece| piece.lines.bytes.len()).sum();
-        let fewer = (bytes / 2).max(LEAST_BULK_BYTES);
-        self.bulk_bytes.fetch_min(fewer, Ordering::Relaxed);
+        self.bulk_bytes.fetch_min(bytes / 2, Ordering::Relaxed);
         for piece in &pieces {
             queue.answered(&piece.index);
         }
