@@ -87,10 +87,14 @@ impl Answer {
 
 /// The innermost error says what happened; the outer ones, where. Its text is read for one purpose only: to say what may help.
 pub(crate) fn cause(error: &(dyn Error + 'static), late: bool) -> String {
-    const HELP: [(&str, &str); 5] = [
+    const HELP: [(&str, &str); 6] = [
         (
             "connection closed before message completed",
             "it closed the connection without an answer; if it speaks TLS, the URL begins with https://",
+        ),
+        (
+            "invalid HTTP version parsed",
+            "what answers does not speak HTTP; if it speaks TLS, the URL begins with https://",
         ),
         ("InvalidContentType", "it does not speak TLS; if it is not meant to, the URL begins with http://"),
         (

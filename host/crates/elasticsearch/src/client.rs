@@ -56,9 +56,6 @@ impl Client {
             let what = format!("the certificates in {}", path.display());
             let pem = fs::read(path).map_err(|error| fault(&what, &error))?;
             let certificates = Certificate::from_pem(&pem).map_err(|error| fault(&what, &error))?;
-            if certificates.iter().next().is_none() {
-                return Err(fault(&what, &"there is none; it must hold them as PEM"));
-            }
             builder = builder.cert_validation(CertificateValidation::Full(certificates));
         }
         let transport = builder.build().map_err(|error| fault("the client", &error))?;

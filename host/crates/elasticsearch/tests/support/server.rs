@@ -157,6 +157,17 @@ pub fn forward(request: &Request, url: &str) -> Reply {
     let answer = String::from_utf8(answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    assert!(!head.to_lowercase().contains("transfer-encoding"), "{head}");
-    Reply::elastic(status, body)
+    let chunked = head.to_lowercase().contains("transfer-encoding: chunked");
+    Reply::elastic(status, if chunked { whole(body) } else { body.to_owned() })
+}
+
+/// A body that came in chunks, each after a line with its length.
+fn whole(mut chunks: &str) -> String {
+    let mut body = String::new();
+    while let Some((length, rest)) = chunks.split_once("\r\n") {
+        let length = usize::from_str_radix(length, 16).unwrap();
+        body.push_str(&rest[..length]);
+        chunks = rest[length..].trim_start_matches("\r\n");
+    }
+    body
 }
