@@ -173,9 +173,9 @@ const ASK: Duration = Duration::from_secs(30);
 pub async fn watch(source: &AnySource, count: &watch::Sender<u32>) -> Infallible {
     loop {
         if let AnySource::Kafka(source) = source
-            && let Ok(partitions) = source.partitions().await
+            && let Ok(partitions) = source.partition_count().await
         {
-            count.send_replace(partitions.len() as u32);
+            count.send_replace(partitions);
         }
         tokio::time::sleep(ASK).await;
     }

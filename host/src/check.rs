@@ -16,8 +16,8 @@ use crate::{
     error::Error,
     load,
     output::say,
-    setup,
-    world::{AnyIndex, AnySource, Shared},
+    reading, setup,
+    world::{AnyIndex, AnySource, Shared, rows},
 };
 
 #[derive(clap::Args)]
@@ -61,7 +61,7 @@ fn show(plan: &Plan) -> Result<(), Error> {
 
 async fn services(config: &Arc<Config>, pipeline: &load::Pipeline) -> Result<(), Error> {
     let shared = Shared::open(config.clone(), pipeline.plugins.clone(), Instant::now()).await?;
-    let env = shared.world()?;
+    let env = shared.world();
     let known = shared.store.read_row(TaskId::Meta).await?.map(|row| meta::decode(&row)).transpose()?;
     match &known {
         Some(known) => {
@@ -90,12 +90,18 @@ async fn services(config: &Arc<Config>, pipeline: &load::Pipeline) -> Result<(),
             say(format_args!("source    a topic of {}", partitions_of(source.partitions().await?.len())))?;
         }
     }
-    match &env.index {
+    match &shared.index {
         AnyIndex::Embedded(_) => say("index     there, in the store")?,
         AnyIndex::Elasticsearch(index) => {
+            let version = index.version().await?;
             let identity = known.and_then(|known| u128::from_str_radix(&known.identity, 16).ok());
-            index.look(identity).await?;
-            say("index     Elasticsearch answers")?;
+            index
+                .look(identity, &reading::specs(&pipeline.plan), setup::missing(&rows(&shared.store).await?))
+                .await?;
+            say(format_args!("index     Elasticsearch {version}, as it should be"))?;
+            if !version.supported() {
+                say("          clickmill is made for 8 and 9: other versions may do, but were not tried")?;
+            }
         }
     }
     Ok(())

@@ -7,7 +7,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use clickmill_elasticsearch::Missing;
 use clickmill_embedded::Written;
 use clickmill_settings::{Config, Source};
 use clickmill_tasks::{Ended, Progress, env::Source as _, meta::Meta, name::TaskId, quiet::Rows};
@@ -22,7 +21,7 @@ use crate::{
     output::say,
     patience::Patience,
     progress::{self, Display},
-    setup::Setup,
+    setup::{self, Setup},
     summary::{self, Own},
     world::{self, AnySource, AnyStore, Shared, rows},
 };
@@ -122,9 +121,7 @@ async fn work(
     let setup = Setup::open(config, progress, &patience, process).await?;
     let (shared, meta) = (setup.shared.clone(), setup.meta.clone());
     let known = patience.ask(async || rows(&shared.store).await).await?;
-    // Once a shard has a row it may have documents: then an index that is gone was deleted.
-    let missing = if known.shards.is_empty() { Missing::Create } else { Missing::Refuse };
-    patience.ask(async || setup.prepare_index(missing).await).await?;
+    patience.ask(async || setup.prepare_index(setup::missing(&known)).await).await?;
     let mut logs = current_logs(&known);
     if let Some(choice) = args.resume_at {
         resume(choice, &setup, &known, &mut logs).await?;

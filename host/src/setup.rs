@@ -10,6 +10,7 @@ use clickmill_tasks::{
     env::{Source as _, Store as _},
     meta::{self, Meta},
     name::{PartitionId, TaskId},
+    quiet::Rows,
     row::Position,
 };
 
@@ -49,7 +50,7 @@ impl Setup {
         let plugins = &pipeline.plugins;
         let shared =
             patience.ask(async || Shared::open(config.clone(), plugins.clone(), process).await).await?;
-        let world = shared.world()?;
+        let world = shared.world();
         let meta = patience.ask(async || open_meta(config, &shared, &world).await).await?;
         Ok(Setup {
             shared,
@@ -73,7 +74,7 @@ impl Setup {
 
     /// Makes or checks the index, where another service has it.
     pub async fn prepare_index(&self, missing: Missing) -> Result<(), Error> {
-        if let AnyIndex::Elasticsearch(index) = &self.shared.world()?.index {
+        if let AnyIndex::Elasticsearch(index) = &self.shared.index {
             let identity = u128::from_str_radix(&self.meta.identity, 16)
                 .map_err(|error| Error::Other(format!("the store's identity is damaged: {error}")))?;
             index.prepare(identity, &reading::specs(&self.plan), missing).await?;
@@ -84,7 +85,7 @@ impl Setup {
     /// What the tasks of one thread share.
     pub fn context(self) -> Result<Rc<Context<World>>, Error> {
         Ok(Rc::new(Context {
-            env: self.shared.world()?,
+            env: self.shared.world(),
             plan: self.plan,
             bounds: self.bounds,
             exchange: self.exchange,
@@ -96,6 +97,11 @@ impl Setup {
             host: 0,
         }))
     }
+}
+
+/// What an index that is not there means. Once a shard has a row it may have documents: then an index that is gone was deleted.
+pub fn missing(rows: &Rows) -> Missing {
+    if rows.shards.is_empty() { Missing::Create } else { Missing::Refuse }
 }
 
 /// The store's own row, made where there is none.

@@ -36,7 +36,7 @@ pub struct Shared {
     pub plugins: Arc<WasmPlugins>,
     pub source: AnySource,
     pub store: AnyStore,
-    pub embedded: Option<EmbeddedIndex>,
+    pub index: AnyIndex,
     die: Option<Arc<Die>>,
     /// When the process began: time in a world is counted from here.
     began: Instant,
@@ -52,19 +52,27 @@ impl Shared {
         plugins: Arc<WasmPlugins>,
         began: Instant,
     ) -> Result<Shared, Error> {
+        let elasticsearch = match &config.index {
+            settings::Index::Embedded { .. } => None,
+            settings::Index::Elasticsearch(index) => {
+                Some(AnyIndex::Elasticsearch(ElasticsearchIndex::new(index)?))
+            }
+        };
         let (store, embedded) = match &config.store {
             settings::Store::Embedded { path } => {
                 let store = EmbeddedStore::open(path)?;
-                let index = match &config.index {
-                    settings::Index::Embedded { .. } => Some(EmbeddedIndex::new(&store)?),
-                    settings::Index::Elasticsearch(_) => None,
+                let embedded = match elasticsearch {
+                    None => Some(AnyIndex::Embedded(EmbeddedIndex::new(&store)?)),
+                    Some(_) => None,
                 };
-                (AnyStore::Embedded(store), index)
+                (AnyStore::Embedded(store), embedded)
             }
             settings::Store::Hbase(hbase) => {
                 (AnyStore::Hbase(Arc::new(HbaseStore::open(hbase).await?)), None)
             }
         };
+        let none = || Error::Other("an embedded index needs an embedded store".into());
+        let index = elasticsearch.or(embedded).ok_or_else(none)?;
         let source = match &config.source {
             settings::Source::Files(files) => {
                 let logs = file_logs(&store).await?;
@@ -75,7 +83,7 @@ impl Shared {
             settings::Source::Kafka(kafka) => AnySource::Kafka(Arc::new(KafkaSource::new(kafka)?)),
         };
         let die = Die::from_environment()?.map(Arc::new);
-        Ok(Shared { config, plugins, source, store, embedded, die, began })
+        Ok(Shared { config, plugins, source, store, index, die, began })
     }
 
     /// Joins Kafka's consumer group, where the source is a topic. Who has joined is given partitions, which nobody else reads then.
@@ -96,24 +104,14 @@ impl Shared {
     }
 
     /// A world for one thread.
-    pub fn world(&self) -> Result<World, Trouble> {
-        let index = match (&self.config.index, &self.embedded) {
-            (settings::Index::Elasticsearch(elasticsearch), _) => {
-                AnyIndex::Elasticsearch(Rc::new(ElasticsearchIndex::new(elasticsearch)?))
-            }
-            (settings::Index::Embedded { .. }, Some(index)) => AnyIndex::Embedded(index.clone()),
-            (settings::Index::Embedded { .. }, None) => {
-                return Err(Trouble::Final("an embedded index needs an embedded store".into()));
-            }
-        };
-        Ok(World { shared: self.clone(), index, random: RefCell::default() })
+    pub fn world(&self) -> World {
+        World { shared: self.clone(), random: RefCell::default() }
     }
 }
 
 /// The world of the tasks of one thread.
 pub struct World {
     pub shared: Shared,
-    pub index: AnyIndex,
     random: RefCell<u64>,
 }
 
@@ -132,7 +130,7 @@ impl Env for World {
     }
 
     fn index(&self) -> &AnyIndex {
-        &self.index
+        &self.shared.index
     }
 
     fn plugins(&self) -> &WasmPlugins {
@@ -349,9 +347,10 @@ impl Store for AnyStore {
     }
 }
 
+#[derive(Clone)]
 pub enum AnyIndex {
     Embedded(EmbeddedIndex),
-    Elasticsearch(Rc<ElasticsearchIndex>),
+    Elasticsearch(ElasticsearchIndex),
 }
 
 impl Index for AnyIndex {

@@ -1,6 +1,6 @@
-//! Requests over HTTP, done on a thread of their own.
+//! Requests over HTTP, done on a thread of their own, which is the only place that knows tokio: the futures work under any executor.
 
-use std::{error::Error as _, fs, sync::mpsc, thread};
+use std::{fs, sync::Arc, sync::mpsc, thread};
 
 use clickmill_settings::Elasticsearch;
 use clickmill_tasks::env::Trouble;
@@ -8,7 +8,7 @@ use elasticsearch::{
     cert::{Certificate, CertificateValidation},
     http::{
         Method, Url,
-        headers::HeaderMap,
+        headers::{CONTENT_TYPE, HeaderMap},
         transport::{SingleNodeConnectionPool, Transport, TransportBuilder},
     },
 };
@@ -16,21 +16,27 @@ use futures_channel::oneshot;
 use serde_json::Value;
 use tokio::runtime::{Builder, Handle};
 
-use crate::secret::credentials;
+use crate::{
+    answer::{Answer, NoAnswer, cause},
+    secret::credentials,
+};
 
-/// Dropping it breaks off what is under way.
+/// Characters of an answer that is no JSON, to say what it looks like.
+const BEGINNING: usize = 60;
+
+/// The one client of a process. Dropping it breaks off what is under way.
 pub(crate) struct Client {
-    transport: Transport,
-    url: String,
+    requests: Requests,
     runtime: Handle,
     /// Its end ends the thread.
     _alive: oneshot::Sender<()>,
 }
 
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    /// Null where the body is no JSON.
-    pub(crate) body: Value,
+/// Sends requests, on the client's runtime.
+#[derive(Clone)]
+pub(crate) struct Requests {
+    transport: Transport,
+    url: Arc<str>,
 }
 
 impl Client {
@@ -54,11 +60,20 @@ impl Client {
         }
         let transport = builder.build().map_err(|error| fault("the client", &error))?;
         let (runtime, _alive) = spawn_runtime().map_err(|error| fault("no thread for requests", &error))?;
-        Ok(Client { transport, url: settings.url.clone(), runtime, _alive })
+        let requests = Requests { transport, url: settings.url.as_str().into() };
+        Ok(Client { requests, runtime, _alive })
     }
 
     pub(crate) fn url(&self) -> &str {
-        &self.url
+        &self.requests.url
+    }
+
+    pub(crate) fn requests(&self) -> Requests {
+        self.requests.clone()
+    }
+
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.runtime
     }
 
     /// Sends at once; the future is the answer, of whatever status. No answer is a passing trouble. `doing` completes
@@ -71,7 +86,7 @@ impl Client {
         body: Option<Vec<u8>>,
     ) -> impl Future<Output = Result<Answer, Trouble>> + use<> {
         let (reply, answer) = oneshot::channel();
-        let broken = format!("Elasticsearch at {}, {doing}: the request was broken off", self.url);
+        let broken = format!("Elasticsearch at {}, {doing}: the request was broken off", self.url());
         self.spawn(doing, method, path, body, move |answer| {
             // Nobody waits any more: the index is asked again by whoever needs to know.
             let _ = reply.send(answer);
@@ -92,7 +107,7 @@ impl Client {
             let _ = reply.send(answer);
         });
         let broken = || {
-            Trouble::Passing(format!("Elasticsearch at {}, {doing}: the request was broken off", self.url))
+            Trouble::Passing(format!("Elasticsearch at {}, {doing}: the request was broken off", self.url()))
         };
         answer.recv().unwrap_or_else(|_| Err(broken()))
     }
@@ -106,37 +121,60 @@ impl Client {
         body: Option<Vec<u8>>,
         done: impl FnOnce(Result<Answer, Trouble>) + Send + 'static,
     ) {
-        let (transport, path) = (self.transport.clone(), path.to_owned());
-        let about = format!("Elasticsearch at {}, {doing}", self.url);
+        let (requests, path, doing) = (self.requests.clone(), path.to_owned(), doing.to_owned());
         self.runtime.spawn(async move {
-            let answer = send(&transport, method, &path, body).await;
-            done(answer.map_err(|error| Trouble::Passing(format!("{about}: {}", cause(&error)))));
+            let answer = requests.send(&doing, method, &path, body).await;
+            done(answer.map_err(|none| Trouble::Passing(none.text)));
         });
     }
 }
 
-async fn send(
-    transport: &Transport,
-    method: Method,
-    path: &str,
-    body: Option<Vec<u8>>,
-) -> Result<Answer, elasticsearch::Error> {
-    let response = transport.send(method, path, HeaderMap::new(), None::<&()>, body, None).await?;
-    let status = response.status_code().as_u16();
-    let body = response.bytes().await?;
-    Ok(Answer { status, body: serde_json::from_slice(&body).unwrap_or_default() })
-}
+impl Requests {
+    /// On the client's runtime only.
+    pub(crate) async fn send(
+        &self,
+        doing: &str,
+        method: Method,
+        path: &str,
+        body: Option<Vec<u8>>,
+    ) -> Result<Answer, NoAnswer> {
+        let sent = self.exchange(method, path, body).await;
+        sent.map_err(|error| NoAnswer {
+            late: error.is_timeout(),
+            text: format!("{}: {}", self.doing(doing), cause(&error, error.is_timeout())),
+        })
+    }
 
-/// The innermost error says what happened; the outer ones, where.
-fn cause(error: &elasticsearch::Error) -> String {
-    if error.is_timeout() {
-        return "no answer in time".into();
+    pub(crate) fn doing(&self, doing: &str) -> String {
+        format!("Elasticsearch at {}, {doing}", self.url)
     }
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
+
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Vec<u8>>,
+    ) -> Result<Answer, elasticsearch::Error> {
+        let headers = HeaderMap::new();
+        let response = self.transport.send(method, path, headers, None::<&()>, body, None).await?;
+        let status = response.status_code().as_u16();
+        let header = |name: &str| {
+            let value = response.headers().get(name).and_then(|value| value.to_str().ok());
+            value.unwrap_or_default().to_owned()
+        };
+        let product = header("x-elastic-product") == "Elasticsearch";
+        let content_type = header(CONTENT_TYPE.as_str());
+        let bytes = response.bytes().await?;
+        Ok(match serde_json::from_slice(&bytes) {
+            Ok(body) => Answer { status, body, product, content_type, beginning: String::new() },
+            Err(_) => {
+                let text = String::from_utf8_lossy(&bytes[..bytes.len().min(4 * BEGINNING)]);
+                let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+                let beginning = words.chars().take(BEGINNING).collect();
+                Answer { status, body: Value::Null, product, content_type, beginning }
+            }
+        })
     }
-    if error.source().is_some() { cause.to_string() } else { error.to_string() }
 }
 
 fn spawn_runtime() -> std::io::Result<(Handle, oneshot::Sender<()>)> {
@@ -148,39 +186,4 @@ fn spawn_runtime() -> std::io::Result<(Handle, oneshot::Sender<()>)> {
         let _ = runtime.block_on(ended);
     })?;
     Ok((handle, alive))
-}
-
-impl Answer {
-    pub(crate) fn ok(&self) -> bool {
-        (200..300).contains(&self.status)
-    }
-
-    /// Status and reason, as Elasticsearch gives them.
-    pub(crate) fn fault(&self) -> String {
-        let error = &self.body["error"];
-        let reason = error["reason"].as_str().or(error.as_str()).unwrap_or("no reason given");
-        let kind = error["type"].as_str().unwrap_or_default();
-        let text = format!("{} {kind}: {reason}", self.status);
-        text.replace(" :", ":").chars().take(500).collect()
-    }
-
-    /// The type of the error, empty where there is none.
-    pub(crate) fn error_type(&self) -> &str {
-        self.body["error"]["type"].as_str().unwrap_or_default()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn a_fault_is_shown_by_status_and_reason() {
-        let fault = |body| Answer { status: 403, body }.fault();
-        assert_eq!(fault(json!({"error": {"type": "x", "reason": "why"}})), "403 x: why");
-        assert_eq!(fault(json!({"error": "why"})), "403: why");
-        assert_eq!(fault(json!(null)), "403: no reason given");
-    }
 }

@@ -1,43 +1,109 @@
 //! A document as JSON, in the order of the contract.
 
+use std::ops::Range;
+
 use clickmill_columns::{Column, Data, Kind, document_id, format_instant};
 use clickmill_tasks::batch::DocumentBatch;
 use serde::de::IgnoredAny;
 
-/// Appends the two lines of a bulk request that offer a document.
-pub(crate) fn push_item(lines: &mut Vec<u8>, batch: &DocumentBatch, row: usize) {
-    let start = format_instant(batch.starts[row], false);
-    let group = batch.by.iter().map(|(_, column)| column.text(row));
-    let id = document_id(&batch.rollup, &batch.window, &start, group);
-    let action =
-        format!(r#"{{"index":{{"_id":"{id}","version":{},"version_type":"external"}}}}"#, batch.version);
-    lines.extend_from_slice(action.as_bytes());
-    lines.push(b'\n');
-    let end = format_instant(batch.starts[row].saturating_add(batch.window_millis), false);
-    lines.push(b'{');
-    push_name(lines, "@timestamp");
-    push_text(lines, start.as_bytes());
-    for (name, value) in [("rollup", &*batch.rollup), ("window", &*batch.window), ("window_end", &*end)] {
-        lines.push(b',');
-        push_name(lines, name);
-        push_text(lines, value.as_bytes());
-    }
-    for (name, column) in &batch.by {
-        lines.push(b',');
-        push_name(lines, name);
-        push_value(lines, Kind::Text, column, row);
-    }
-    for (field, column) in &batch.fields {
-        lines.push(b',');
-        push_name(lines, &field.name);
-        push_value(lines, field.kind, column, row);
-    }
-    lines.extend_from_slice(b"}\n");
+use crate::queue::Lines;
+
+/// Encodes the documents of a batch, one after the other, as lines of a bulk request.
+pub(crate) struct Encoder<'a> {
+    batch: &'a DocumentBatch,
+    next: usize,
+    /// What is the same for all: the action's line up to the `_id` and from there on, and the document between its two instants.
+    action: (Vec<u8>, Vec<u8>),
+    middle: Vec<u8>,
+    /// `,"name":` of each grouping column and field.
+    by: Vec<Vec<u8>>,
+    fields: Vec<Vec<u8>>,
+    /// The last start, and it and its window's end in text: neighbours mostly have the same.
+    start: Option<(i64, String, String)>,
 }
 
-fn push_name(lines: &mut Vec<u8>, name: &str) {
-    push_text(lines, name.as_bytes());
-    lines.push(b':');
+impl<'a> Encoder<'a> {
+    pub(crate) fn new(batch: &'a DocumentBatch, index: &str) -> Encoder<'a> {
+        let mut head = b"{\"index\":{\"_index\":".to_vec();
+        push_text(&mut head, index.as_bytes());
+        head.extend_from_slice(b",\"_id\":\"");
+        let tail = format!("\",\"version\":{},\"version_type\":\"external\"}}}}\n", batch.version);
+        let mut middle = b"\"".to_vec();
+        for (name, value) in [("rollup", &batch.rollup), ("window", &batch.window)] {
+            middle.extend_from_slice(&named(name));
+            push_text(&mut middle, value.as_bytes());
+        }
+        middle.extend_from_slice(&named("window_end"));
+        middle.push(b'"');
+        Encoder {
+            batch,
+            next: 0,
+            action: (head, tail.into_bytes()),
+            middle,
+            by: batch.by.iter().map(|(name, _)| named(name)).collect(),
+            fields: batch.fields.iter().map(|(field, _)| named(&field.name)).collect(),
+            start: None,
+        }
+    }
+
+    /// The next rows, as many as fit, and one in any case; none at the end.
+    pub(crate) fn next(&mut self, bytes: usize, documents: usize) -> Option<(Range<usize>, Lines)> {
+        let from = self.next;
+        let mut lines = Lines::default();
+        while self.next < self.batch.starts.len() && lines.ends.len() < documents {
+            let before = lines.bytes.len();
+            self.push(&mut lines.bytes, self.next);
+            if lines.bytes.len() > bytes && before > 0 {
+                lines.bytes.truncate(before);
+                break;
+            }
+            lines.ends.push(lines.bytes.len());
+            self.next += 1;
+        }
+        (self.next > from).then_some((from..self.next, lines))
+    }
+
+    /// No more rows are wanted.
+    pub(crate) fn end(&mut self) {
+        self.next = self.batch.starts.len();
+    }
+
+    fn push(&mut self, lines: &mut Vec<u8>, row: usize) {
+        let batch = self.batch;
+        let instant = batch.starts[row];
+        if self.start.as_ref().is_none_or(|(of, ..)| *of != instant) {
+            let end = instant.saturating_add(batch.window_millis);
+            self.start = Some((instant, format_instant(instant, false), format_instant(end, false)));
+        }
+        let Some((_, start, end)) = &self.start else { return };
+        let group = batch.by.iter().map(|(_, column)| column.text(row));
+        let id = document_id(&batch.rollup, &batch.window, start, group);
+        for part in
+            [&self.action.0[..], id.as_bytes(), &self.action.1, b"{\"@timestamp\":\"", start.as_bytes()]
+        {
+            lines.extend_from_slice(part);
+        }
+        for part in [&self.middle[..], end.as_bytes(), b"\""] {
+            lines.extend_from_slice(part);
+        }
+        for (name, (_, column)) in self.by.iter().zip(&batch.by) {
+            lines.extend_from_slice(name);
+            push_value(lines, Kind::Text, column, row);
+        }
+        for (name, (field, column)) in self.fields.iter().zip(&batch.fields) {
+            lines.extend_from_slice(name);
+            push_value(lines, field.kind, column, row);
+        }
+        lines.extend_from_slice(b"}\n");
+    }
+}
+
+/// `,"name":`
+fn named(name: &str) -> Vec<u8> {
+    let mut bytes = vec![b','];
+    push_text(&mut bytes, name.as_bytes());
+    bytes.push(b':');
+    bytes
 }
 
 fn push_value(lines: &mut Vec<u8>, kind: Kind, column: &Column, row: usize) {
@@ -121,8 +187,10 @@ mod tests {
                 (field("no", Kind::Json), text("[1,")),
             ],
         };
-        let mut lines = Vec::new();
-        push_item(&mut lines, &batch, 0);
+        let mut encoder = Encoder::new(&batch, "an-index");
+        let Some((rows, lines)) = encoder.next(1, 1) else { panic!() };
+        assert_eq!((rows, &*lines.ends), (0..1, &[lines.bytes.len()][..]));
+        assert!(encoder.next(1, 1).is_none());
         let id = document_id(
             "url-country",
             "1h",
@@ -130,7 +198,7 @@ mod tests {
             [Some(&b"http://x/\""[..]), Some(b"DE")],
         );
         let expected = format!(
-            "{{\"index\":{{\"_id\":\"{id}\",\"version\":7,\"version_type\":\"external\"}}}}\n{}\n",
+            "{{\"index\":{{\"_index\":\"an-index\",\"_id\":\"{id}\",\"version\":7,\"version_type\":\"external\"}}}}\n{}\n",
             concat!(
                 r#"{"@timestamp":"2026-03-01T10:00:00Z","rollup":"url-country","window":"1h","#,
                 r#""window_end":"2026-03-01T11:00:00Z","url":"http://x/\"","country":"DE","clicks":12,"#,
@@ -138,6 +206,6 @@ mod tests {
                 r#""last":"1970-01-01T00:00:00.001Z","top":[1, 2],"no":"[1,"}"#
             )
         );
-        assert_eq!(String::from_utf8(lines).unwrap(), expected);
+        assert_eq!(String::from_utf8(lines.bytes).unwrap(), expected);
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use clickmill_columns::{Field, Kind};
+use clickmill_settings::Elasticsearch;
 use serde_json::{Map, Value, json};
 
 /// Above the priorities that general templates of a cluster have.
@@ -63,13 +64,22 @@ impl IndexSpec {
         properties
     }
 
-    /// The template by which the index, and no other, is made, and never by a mere write.
-    pub(crate) fn template(&self, name: &str, identity: u128) -> Value {
+    /// The template for the index and no other, so that a mere write never makes it.
+    pub(crate) fn template(&self, settings: &Elasticsearch, identity: u128) -> Value {
         json!({
-            "index_patterns": [self.index(name)],
+            "index_patterns": [self.index(&settings.name)],
             "priority": PRIORITY,
             "allow_auto_create": false,
-            "template": {"mappings": self.mappings(identity), "aliases": {name: {}}},
+            "template": self.content(settings, identity),
+        })
+    }
+
+    /// What the index is made with.
+    pub(crate) fn content(&self, settings: &Elasticsearch, identity: u128) -> Value {
+        json!({
+            "settings": {"index": settings.settings},
+            "mappings": self.mappings(identity),
+            "aliases": {&settings.name: {}},
         })
     }
 

@@ -3,17 +3,25 @@
 //! An index bears the identity of its store and a strict mapping; one that is deleted under a running host does not come back
 //! by itself.
 //!
-//! Requests run on a thread of their own, which is the only place that knows tokio; the futures work under any executor.
-//! Nothing is retried here.
+//! One client serves the whole process. Documents of all shards go together into bulk requests, several of them at once; how many,
+//! Elasticsearch decides by how it answers. Requests run on a thread of their own; the futures work under any executor. Nothing is
+//! retried here.
 
+mod answer;
 mod bulk;
 mod client;
 mod document;
 mod index;
 mod layout;
+mod limit;
+mod queue;
 mod read;
 mod secret;
+mod sender;
+mod survey;
+mod version;
 
 pub use index::{ElasticsearchIndex, Missing};
 pub use layout::IndexSpec;
 pub use read::Documents;
+pub use version::Version;

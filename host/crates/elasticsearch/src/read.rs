@@ -158,6 +158,21 @@ impl Drop for Documents {
     }
 }
 
+/// Which of these values of a grouping column some document of the index has, as anybody finds who searches now.
+pub(crate) fn searchable(
+    client: &Client,
+    index: &str,
+    column: &str,
+    values: &[String],
+) -> Result<Vec<String>, Trouble> {
+    let body = json!({"size": PAGE, "_source": [column], "query": {"terms": {column: values}}});
+    let body = body.to_string().into_bytes();
+    let path = format!("/{index}/_search?ignore_unavailable=true");
+    let answer = client.request_blocking("searching", Method::Post, &path, Some(body))?;
+    let hits = answer.body["hits"]["hits"].as_array().into_iter().flatten();
+    Ok(hits.filter_map(|hit| hit["_source"][column].as_str().map(str::to_owned)).collect())
+}
+
 fn query(filter: &DocumentFilter) -> Value {
     let mut all = Vec::new();
     if filter.from.is_some() || filter.to.is_some() {

@@ -13,25 +13,41 @@ pub(crate) fn credentials(settings: &Credentials) -> Result<Option<auth::Credent
         Credentials::Basic { user, password } => {
             Some(auth::Credentials::Basic(user.clone(), read(password)?))
         }
-        Credentials::ApiKey(key) => Some(auth::Credentials::EncodedApiKey(read(key)?)),
+        Credentials::ApiKey(secret) => {
+            let key = read(secret)?;
+            // The client would panic at a header that is none.
+            if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+                return Err(Trouble::Final(format!(
+                    "the API key for Elasticsearch{} is none: it is one word of base64, `encoded` in the answer that made it",
+                    place(secret)
+                )));
+            }
+            Some(auth::Credentials::EncodedApiKey(key))
+        }
     })
 }
 
 fn read(secret: &Secret) -> Result<String, Trouble> {
-    match secret {
+    let text = match secret {
         Secret::Text(text) => Ok(text.clone()),
-        Secret::File(path) => {
-            let text = fs::read_to_string(path).map_err(|error| {
-                Trouble::Final(format!("the secret for Elasticsearch in {}: {error}", path.display()))
-            })?;
-            let text = text.strip_suffix('\n').unwrap_or(&text);
-            Ok(text.strip_suffix('\r').unwrap_or(text).to_owned())
-        }
-        Secret::Env(name) => env::var(name).map_err(|error| {
-            Trouble::Final(format!(
-                "the secret for Elasticsearch in the environment variable {name}: {error}"
-            ))
-        }),
+        Secret::File(path) => fs::read_to_string(path).map_err(|error| error.to_string()),
+        Secret::Env(name) => env::var(name).map_err(|error| error.to_string()),
+    };
+    let fault = |what: &str| Trouble::Final(format!("the secret for Elasticsearch{}: {what}", place(secret)));
+    let mut text = text.map_err(|error| fault(&error))?;
+    if let Secret::File(_) = secret {
+        text.truncate(text.strip_suffix('\n').unwrap_or(&text).len());
+        text.truncate(text.strip_suffix('\r').unwrap_or(&text).len());
+    }
+    if text.is_empty() { Err(fault("it is empty")) } else { Ok(text) }
+}
+
+/// Where a secret is read from.
+fn place(secret: &Secret) -> String {
+    match secret {
+        Secret::Text(_) => String::new(),
+        Secret::File(path) => format!(" in {}", path.display()),
+        Secret::Env(name) => format!(" in the environment variable {name}"),
     }
 }
 

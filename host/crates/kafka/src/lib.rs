@@ -17,6 +17,7 @@ mod reader;
 mod secret;
 mod shared;
 mod source;
+mod topic;
 mod trouble;
 
 pub use member::{Change, Revoked};
@@ -24,3 +25,4 @@ pub use offsets::Partition;
 pub use produce::Producer;
 pub use reader::KafkaReader;
 pub use source::KafkaSource;
+pub use topic::create_topic;

@@ -358,6 +358,9 @@ pub struct Elasticsearch {
     pub ca_file: Option<PathBuf>,
     /// How long a request may take before its answer counts as lost. Default 30 s.
     pub timeout: Duration,
+    /// Settings of the indices, by names without `index.`. Default: `refresh_interval` of 1 s, which is given so that an index
+    /// that nobody searches is refreshed too.
+    pub settings: BTreeMap<String, String>,
 }
 
 impl Default for Elasticsearch {
@@ -368,6 +371,7 @@ impl Default for Elasticsearch {
             credentials: Credentials::None,
             ca_file: None,
             timeout: Duration::from_secs(30),
+            settings: BTreeMap::from([("refresh_interval".to_owned(), "1s".to_owned())]),
         }
     }
 }

@@ -19,5 +19,5 @@ pub use definition::*;
 pub use fault::{Fault, alternatives, nearest};
 pub use pipeline::*;
 pub use quantity::{QuantityError, parse_duration, parse_size, show_duration, show_size};
-pub use read::{NamedComponent, Origin, Part, decode, parse};
+pub use read::{NamedComponent, Origin, Part, decode, parse, refused_setting};
 pub use retarget::{renamed, retarget};

@@ -265,6 +265,15 @@ pub const INDEX: Section = Section {
             "How long a request may take before its answer counts as lost.",
         )
         .of("elasticsearch"),
+        key(
+            "settings",
+            "table of strings, numbers and booleans",
+            Means("`refresh_interval = \"1s\"`"),
+            "Settings that the indices are made with, handed to Elasticsearch as they are (`number_of_shards = 3`). Of indices that \
+             are there, `refresh_interval` and `number_of_replicas` are made to be these whenever a host starts; the others hold for \
+             indices made later. Those that would change, lose or lock out documents are refused.",
+        )
+        .of("elasticsearch"),
     ],
 };
 

@@ -85,6 +85,12 @@ fn all_that_the_three_services_need_is_read() {
         ca_file = "ca.pem"
         timeout = "10s"
 
+        [index.settings]
+        refresh_interval = "5s"
+        number_of_shards = 3
+        index.number_of_replicas = 0
+        "routing.allocation.require.box" = "hot"
+
         [state]
         retention = "90d"
         "#,
@@ -116,6 +122,12 @@ fn all_that_the_three_services_need_is_read() {
         layout: Layout::Families,
     };
     assert_eq!(config.store, Store::Hbase(hbase));
+    let settings = [
+        ("number_of_replicas", "0"),
+        ("number_of_shards", "3"),
+        ("refresh_interval", "5s"),
+        ("routing.allocation.require.box", "hot"),
+    ];
     let elasticsearch = Elasticsearch {
         url: "https://search.example:9200/prefix".to_owned(),
         name: "clicks".to_owned(),
@@ -125,6 +137,7 @@ fn all_that_the_three_services_need_is_read() {
         },
         ca_file: Some(PathBuf::from("/etc/clickmill/ca.pem")),
         timeout: Duration::from_secs(10),
+        settings: BTreeMap::from(settings.map(|(name, value)| (name.to_owned(), value.to_owned()))),
     };
     assert_eq!(config.index, Index::Elasticsearch(elasticsearch));
     assert_eq!(config.retention(), Some(Duration::from_secs(90 * 86_400)));

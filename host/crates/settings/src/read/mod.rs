@@ -1,6 +1,7 @@
 //! From text to configuration: the syntax, then each table, then what must fit together. All faults come back at once,
 //! in the order of the file.
 
+mod index_settings;
 mod kafka;
 mod names;
 mod origin;
@@ -19,6 +20,7 @@ use toml::de::{DeTable, DeValue};
 use crate::config::{Commit, Config, Index, Limits, State, Store};
 use crate::fault::{Fault, Place, alternatives, nearest, quote};
 use crate::schema::{COMMIT, INDEX, LIMITS, SECTIONS, SOURCE, STATE, STORE};
+pub use index_settings::refused as refused_setting;
 pub use origin::{NamedComponent, Origin, Part};
 use reader::{LARGEST, Reader, Table, elsewhere};
 

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use toml::Spanned;
-use toml::de::DeValue;
 
+use super::index_settings;
 use super::names::{host_and_port, is_host, is_index_name, is_table_name, url_problem};
-use super::reader::{Reader, Table, type_name};
+use super::reader::{Reader, Table};
 use super::secret::secret;
 use crate::config::{Credentials, Elasticsearch, Gateway, Hbase, Index, Layout, Store, Transport};
 use crate::fault::quote;
@@ -123,6 +123,7 @@ pub(super) fn index(reader: &mut Reader<'_>, table: &Table<'_>) -> Option<Index>
         credentials: credentials(reader, table),
         ca_file: reader.path(table, "ca_file"),
         timeout: reader.duration(table, "timeout", TIMEOUT).unwrap_or(default.timeout),
+        settings: index_settings::read(reader, table, default.settings),
     }))
 }
 

@@ -2,21 +2,22 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "../support/mod.rs"]
+mod support;
+
+mod cluster;
+mod tls;
+
 use std::{
-    rc::Rc,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::atomic::{AtomicU32, Ordering},
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
-use clickmill_columns::{Column, Data, Family, Field, Kind, Validity, Values};
+use clickmill_columns::{Column, Data, Kind};
 use clickmill_elasticsearch::{ElasticsearchIndex, IndexSpec, Missing};
-use clickmill_settings::Elasticsearch;
+use clickmill_settings::{Credentials, Elasticsearch, Secret};
 use clickmill_tasks::{
-    batch::DocumentBatch,
-    env::{Index, Indexed, Trouble},
+    env::{Indexed, Trouble},
     read::{DocumentFilter, StoredDocument, Value},
 };
 use elasticsearch::http::{
@@ -25,9 +26,7 @@ use elasticsearch::http::{
     transport::{SingleNodeConnectionPool, TransportBuilder},
 };
 use futures_executor::block_on;
-
-const STORE: u128 = 77;
-const HOUR: i64 = 3_600_000;
+use support::{FIELDS, HOUR, STORE, batch, index, prepared, put, spec, urls};
 
 /// Indices that no other test uses.
 fn settings() -> Elasticsearch {
@@ -36,77 +35,12 @@ fn settings() -> Elasticsearch {
         .expect("ELASTICSEARCH_URL: start it with tests/services/services.sh up elasticsearch");
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
     let name = format!("test_{now}_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
-    Elasticsearch { url, name, ..Elasticsearch::default() }
-}
-
-fn index(settings: &Elasticsearch) -> ElasticsearchIndex {
-    ElasticsearchIndex::new(settings).unwrap()
-}
-
-fn prepared(settings: &Elasticsearch) -> ElasticsearchIndex {
-    let index = index(settings);
-    block_on(index.prepare(STORE, &[spec("1h", FIELDS), spec("1d", FIELDS)], Missing::Create)).unwrap();
-    index
-}
-
-const FIELDS: &[(&str, Kind)] = &[
-    ("clicks", Kind::Unsigned),
-    ("avg_time_seconds", Kind::Real),
-    ("last", Kind::Instant),
-    ("top", Kind::Json),
-];
-
-fn fields(fields: &[(&str, Kind)]) -> Vec<Arc<Field>> {
-    let field = |(name, kind): &(&str, Kind)| {
-        let (unit, doc) = (String::new(), String::new());
-        Arc::new(Field { name: (*name).into(), kind: *kind, unit, family: Family::ClickData, doc })
+    // For a cluster that asks who comes; those tests that need another hand fail there.
+    let credentials = match std::env::var("ELASTICSEARCH_API_KEY") {
+        Ok(key) => Credentials::ApiKey(Secret::Text(key)),
+        Err(_) => Credentials::None,
     };
-    fields.iter().map(field).collect()
-}
-
-fn spec(window: &str, of: &[(&str, Kind)]) -> IndexSpec {
-    IndexSpec {
-        rollup: "url-country".into(),
-        window: window.into(),
-        window_millis: if window == "1h" { HOUR } else { 24 * HOUR },
-        by: vec!["url".into(), "country".into()],
-        fields: fields(of),
-    }
-}
-
-/// A document for each URL, with these clicks; the average is null for every second one.
-fn batch(version: u64, urls: &[String], clicks: u64, start: i64) -> DocumentBatch {
-    let rows = urls.len();
-    let text = |values: Values| Column::new(Data::Text(values));
-    let averages =
-        Column { data: Data::Reals(vec![34.5; rows]), valid: Validity::from_fn(rows, |row| row % 2 == 0) };
-    let columns = [
-        Column::new(Data::Unsigned(vec![clicks; rows])),
-        averages,
-        Column::new(Data::Integers(vec![1; rows])),
-        text(std::iter::repeat_n(&b"{\"a\":[1,\n2]}"[..], rows).collect()),
-    ];
-    DocumentBatch {
-        shard: 0,
-        rollup: "url-country".into(),
-        window: "1h".into(),
-        window_millis: HOUR,
-        version,
-        starts: vec![start; rows],
-        by: vec![
-            ("url".into(), text(urls.iter().map(String::as_bytes).collect())),
-            ("country".into(), text(std::iter::repeat_n(&b"DE"[..], rows).collect())),
-        ],
-        fields: fields(FIELDS).into_iter().zip(columns).collect(),
-    }
-}
-
-fn urls(count: usize) -> Vec<String> {
-    (0..count).map(|n| format!("http://site-{}/{n}", n % 2)).collect()
-}
-
-fn put(index: &ElasticsearchIndex, batch: DocumentBatch) -> Result<Vec<Indexed>, Trouble> {
-    block_on(index.put(Rc::new(batch)))
+    Elasticsearch { url, name, credentials, ..Elasticsearch::default() }
 }
 
 fn read(index: &ElasticsearchIndex, filter: &DocumentFilter) -> Vec<StoredDocument> {
@@ -117,12 +51,21 @@ fn read(index: &ElasticsearchIndex, filter: &DocumentFilter) -> Vec<StoredDocume
 }
 
 /// By a hand other than the connector's.
-fn request(settings: &Elasticsearch, method: Method, path: &str, body: Option<&str>) -> u16 {
+fn request(
+    settings: &Elasticsearch,
+    method: Method,
+    path: &str,
+    body: Option<&str>,
+) -> (u16, serde_json::Value) {
     let pool = SingleNodeConnectionPool::new(settings.url.parse().unwrap());
     let transport = TransportBuilder::new(pool).disable_proxy().build().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let sent = transport.send(method, path, HeaderMap::new(), None::<&()>, body.map(str::to_owned), None);
-    runtime.block_on(sent).unwrap().status_code().as_u16()
+    runtime.block_on(async {
+        let answer = sent.await.unwrap();
+        let status = answer.status_code().as_u16();
+        (status, serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap_or_default())
+    })
 }
 
 #[test]
@@ -229,17 +172,17 @@ fn foreign_indices_in_the_way_are_a_clear_error() {
         text
     };
     let named = settings();
-    assert_eq!(request(&named, Method::Put, &format!("/{}", named.name), None), 200);
+    assert_eq!(request(&named, Method::Put, &format!("/{}", named.name), None).0, 200);
     assert!(prepare(&named).contains("should be an alias over indices"));
 
     let alias = settings();
     let body = format!(r#"{{"aliases":{{"{}":{{}}}}}}"#, alias.name);
-    assert_eq!(request(&alias, Method::Put, &format!("/foreign-{}", alias.name), Some(&body)), 200);
+    assert_eq!(request(&alias, Method::Put, &format!("/foreign-{}", alias.name), Some(&body)).0, 200);
     assert!(prepare(&alias).contains("was not made by clickmill"));
 
     let over = settings();
     let body = format!(r#"{{"aliases":{{"{}-url-country-1h":{{}}}}}}"#, over.name);
-    assert_eq!(request(&over, Method::Put, &format!("/foreign-{}", over.name), Some(&body)), 200);
+    assert_eq!(request(&over, Method::Put, &format!("/foreign-{}", over.name), Some(&body)).0, 200);
     assert!(prepare(&over).contains("should be an index"));
 }
 
@@ -248,10 +191,10 @@ fn an_index_deleted_under_the_host_stays_away() {
     let settings = settings();
     let index = prepared(&settings);
     let path = format!("/{}-url-country-1h", settings.name);
-    assert_eq!(request(&settings, Method::Delete, &path, None), 200);
+    assert_eq!(request(&settings, Method::Delete, &path, None).0, 200);
     let Err(Trouble::Passing(text)) = put(&index, batch(1, &urls(1), 1, 0)) else { panic!() };
     assert!(text.contains("it was deleted"), "{text}");
-    assert_eq!(request(&settings, Method::Head, &path, None), 404);
+    assert_eq!(request(&settings, Method::Head, &path, None).0, 404);
     let specs = [spec("1h", FIELDS)];
     let Err(Trouble::Final(text)) = block_on(index.prepare(STORE, &specs, Missing::Refuse)) else { panic!() };
     assert!(text.contains("clickmill reindex"), "{text}");
@@ -265,7 +208,8 @@ fn an_index_that_is_away_is_a_passing_trouble() {
     let away = block_on(index(&nowhere).prepare(STORE, &[spec("1h", FIELDS)], Missing::Create));
     let Err(Trouble::Passing(text)) = away else { panic!("{away:?}") };
     assert!(
-        text.starts_with("Elasticsearch at http://127.0.0.1:1, looking at ") && text.contains("refused"),
+        text.starts_with("Elasticsearch at http://127.0.0.1:1, asking for its version: ")
+            && text.contains("refused"),
         "{text}"
     );
     assert!(matches!(put(&index(&nowhere), batch(1, &urls(1), 1, 0)), Err(Trouble::Passing(_))));

@@ -1,0 +1,211 @@
+//! Sends what waits in bulk requests: documents of several shards and indices together, several requests at once, as many as
+//! Elasticsearch is quick to answer. Nothing is retried here.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use elasticsearch::http::Method;
+use tokio::{sync::Notify, time::timeout};
+
+use crate::{
+    answer::{Answer, NoAnswer},
+    bulk::{FILTER, Outcome, Verdicts, judge},
+    client::{Client, Requests},
+    limit::{Limit, Pace, Ticket},
+    queue::{Piece, Queue, Reply},
+};
+
+/// Bytes in a bulk request of several pieces: half of what was too large, and a little more with each one that was not.
+const BULK_BYTES: usize = 4 << 20;
+/// An answer that comes so soon says that more would be taken.
+const QUICK: Duration = Duration::from_secs(1);
+/// How often to look whether something that waits may be sent.
+const TICK: Duration = Duration::from_millis(20);
+
+/// Shared by all who put documents.
+pub(crate) struct Sender {
+    queue: Mutex<Waiting>,
+    wake: Notify,
+    bulk_bytes: AtomicUsize,
+}
+
+#[derive(Default)]
+struct Waiting {
+    queue: Queue,
+    limit: Limit,
+    /// Nothing is sent before.
+    rest: Option<Instant>,
+}
+
+/// What there is to do.
+enum Next {
+    Send(Vec<Piece>, Ticket),
+    /// Something waits, and may be sent soon.
+    Soon,
+    Nothing,
+}
+
+impl Sender {
+    /// Its work is done on the client's runtime, and ends with it. `patience` is how long a request may take.
+    pub(crate) fn new(client: &Client, patience: Duration) -> Arc<Sender> {
+        let sender = Arc::new(Sender {
+            queue: Mutex::default(),
+            wake: Notify::new(),
+            bulk_bytes: AtomicUsize::new(BULK_BYTES),
+        });
+        // An index whose shards are away must not keep the answer for the others back until it is too late for them.
+        let path = format!("/_bulk?timeout={}ms&{FILTER}", patience.as_millis() / 2);
+        client.runtime().spawn(work(sender.clone(), client.requests(), path.into()));
+        sender
+    }
+
+    /// What a piece may hold at most.
+    pub(crate) fn bulk_bytes(&self) -> usize {
+        self.bulk_bytes.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn push(&self, piece: Piece) {
+        self.lock().queue.push(piece);
+        self.wake.notify_one();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn next(&self, now: Instant) -> Next {
+        let mut waiting = self.lock();
+        if waiting.queue.is_empty() {
+            return Next::Nothing;
+        }
+        let resting = waiting.rest.is_some_and(|until| until > now);
+        let may = waiting.limit.idle() || waiting.limit.free() && waiting.queue.worth(now);
+        if resting || !may {
+            return Next::Soon;
+        }
+        let pieces = waiting.queue.take(now, self.bulk_bytes());
+        match pieces.is_empty() {
+            true => Next::Soon,
+            false => Next::Send(pieces, waiting.limit.start()),
+        }
+    }
+
+    fn answered(
+        &self,
+        answer: Result<Answer, NoAnswer>,
+        pieces: Vec<Piece>,
+        ticket: Ticket,
+        took: Duration,
+        doing: &str,
+    ) {
+        let counts: Vec<usize> = pieces.iter().map(|piece| piece.lines.ends.len()).collect();
+        let late = answer.as_ref().is_err_and(|none| none.late);
+        let outcome = match answer {
+            Ok(answer) => judge(&answer, &counts, doing),
+            Err(none) => Outcome::Failed { text: none.text, overloaded: true },
+        };
+        let pace = match &outcome {
+            Outcome::Failed { overloaded: true, .. } | Outcome::Judged { overloaded: true, .. } => {
+                Pace::Overloaded
+            }
+            _ if took <= QUICK => Pace::Quick,
+            _ => Pace::Slow,
+        };
+        let now = Instant::now();
+        let mut waiting = self.lock();
+        let rest = waiting.limit.end(ticket, pace);
+        waiting.rest = (!rest.is_zero()).then(|| now + rest);
+        match outcome {
+            Outcome::Judged { verdicts, .. } => {
+                let bytes = self.bulk_bytes();
+                self.bulk_bytes.store((bytes + bytes / 16 + 1).min(BULK_BYTES), Ordering::Relaxed);
+                judged(&mut waiting.queue, pieces, verdicts, doing, now);
+            }
+            Outcome::TooLarge(text) => self.too_large(&mut waiting.queue, pieces, text),
+            Outcome::Failed { text, .. } => {
+                for piece in pieces {
+                    // Which index is to blame is not known: each is asked alone until it answers.
+                    match late {
+                        true => waiting.queue.trouble(&piece.index, now),
+                        false => waiting.queue.answered(&piece.index),
+                    }
+                    let _ = piece.reply.send(Reply::Failed(text.clone()));
+                }
+            }
+        }
+    }
+
+    fn too_large(&self, queue: &mut Queue, mut pieces: Vec<Piece>, text: String) {
+        let bytes: usize = pieces.iter().map(|piece| piece.lines.bytes.len()).sum();
+        self.bulk_bytes.fetch_min(bytes / 2, Ordering::Relaxed);
+        for piece in &pieces {
+            queue.answered(&piece.index);
+        }
+        if pieces.len() > 1 {
+            return queue.put_back(pieces);
+        }
+        for piece in pieces.drain(..) {
+            let reply = match piece.lines.ends.len() {
+                1 => Reply::Judged(vec![clickmill_tasks::env::Indexed::Again(text.clone())]),
+                _ => Reply::TooLarge(piece.lines),
+            };
+            let _ = piece.reply.send(reply);
+        }
+    }
+}
+
+/// Who waits no more offers its documents anew: an answer that nobody takes is no loss.
+fn judged(queue: &mut Queue, pieces: Vec<Piece>, verdicts: Vec<Verdicts>, doing: &str, now: Instant) {
+    let mut well: Vec<Arc<str>> = Vec::new();
+    let mut troubled: Vec<Arc<str>> = Vec::new();
+    for (piece, verdicts) in pieces.into_iter().zip(verdicts) {
+        let list = if verdicts.trouble { &mut troubled } else { &mut well };
+        if !list.contains(&piece.index) {
+            list.push(piece.index.clone());
+        }
+        let reply = match verdicts.no_index {
+            true => Reply::Failed(format!(
+                "{doing} into {}: it was deleted. Bring it back (a snapshot), or stop all hosts and run `clickmill reindex`, \
+                 which makes it again",
+                piece.index
+            )),
+            false => Reply::Judged(verdicts.verdicts),
+        };
+        let _ = piece.reply.send(reply);
+    }
+    for index in well.iter().filter(|index| !troubled.contains(index)) {
+        queue.well(index);
+    }
+    for index in &troubled {
+        queue.trouble(index, now);
+    }
+}
+
+async fn work(sender: Arc<Sender>, requests: Requests, path: Arc<str>) {
+    loop {
+        match sender.next(Instant::now()) {
+            Next::Send(pieces, ticket) => {
+                tokio::spawn(send(sender.clone(), requests.clone(), path.clone(), pieces, ticket));
+            }
+            // Woken or not, it is looked again.
+            Next::Soon => drop(timeout(TICK, sender.wake.notified()).await),
+            Next::Nothing => sender.wake.notified().await,
+        }
+    }
+}
+
+async fn send(sender: Arc<Sender>, requests: Requests, path: Arc<str>, pieces: Vec<Piece>, ticket: Ticket) {
+    let mut body = Vec::with_capacity(pieces.iter().map(|piece| piece.lines.bytes.len()).sum());
+    for piece in &pieces {
+        body.extend_from_slice(&piece.lines.bytes);
+    }
+    let began = Instant::now();
+    let answer = requests.send("indexing", Method::Post, &path, Some(body)).await;
+    sender.answered(answer, pieces, ticket, began.elapsed(), &requests.doing("indexing"));
+    sender.wake.notify_one();
+}
