@@ -113,7 +113,7 @@ impl Sender {
             Outcome::Failed { overloaded: true, .. } | Outcome::Judged { overloaded: true, .. } => {
                 Pace::Overloaded
             }
-            _ if took <= QUICK => Pace::Quick,
+            Outcome::Judged { .. } if took <= QUICK => Pace::Quick,
             _ => Pace::Slow,
         };
         let now = Instant::now();

@@ -68,7 +68,7 @@ pub struct Server {
 
 impl Server {
     pub fn new(answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Server {
-        Server::over(|stream| Some(stream), answer)
+        Server::over(Some, answer)
     }
 
     /// Each connection is first made into another, if it can be.
