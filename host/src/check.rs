@@ -2,7 +2,8 @@
 
 use std::{process::ExitCode, sync::Arc, time::Instant};
 
-use clickmill_settings::{Config, Store};
+use clickmill_hbase::HbaseStore;
+use clickmill_settings::{Config, Hbase, Store};
 use clickmill_tasks::{
     Plan,
     env::{Env, Source, Store as _},
@@ -17,7 +18,7 @@ use crate::{
     load,
     output::say,
     reading, setup,
-    world::{AnyIndex, AnySource, Shared, rows},
+    world::{AnyIndex, AnySource, AnyStore, Shared, rows},
 };
 
 #[derive(clap::Args)]
@@ -60,6 +61,9 @@ fn show(plan: &Plan) -> Result<(), Error> {
 }
 
 async fn services(config: &Arc<Config>, pipeline: &load::Pipeline) -> Result<(), Error> {
+    if let Store::Hbase(hbase) = &config.store {
+        gateways(hbase)?;
+    }
     let shared = Shared::open(config.clone(), pipeline.plugins.clone(), Instant::now()).await?;
     let env = shared.world();
     let known = shared.store.read_row(TaskId::Meta).await?.map(|row| meta::decode(&row)).transpose()?;
@@ -72,8 +76,19 @@ async fn services(config: &Arc<Config>, pipeline: &load::Pipeline) -> Result<(),
     if known.is_some() {
         setup::open_meta(config, &shared, &env).await?;
     }
-    if let Store::Embedded { path } = &config.store {
-        say(format_args!("          in {}", path.display()))?;
+    match &shared.store {
+        AnyStore::Embedded(_) => {
+            if let Store::Embedded { path } = &config.store {
+                say(format_args!("          in {}", path.display()))?;
+            }
+        }
+        AnyStore::Hbase(store) => {
+            let regions = store.regions().await?.len();
+            say(format_args!("          events in {}", counted(regions, "region")))?;
+            for line in store.advice().await? {
+                say(format_args!("          better: {line}"))?;
+            }
+        }
     }
     match &shared.source {
         AnySource::Files(source) => {
@@ -81,13 +96,16 @@ async fn services(config: &Arc<Config>, pipeline: &load::Pipeline) -> Result<(),
             for &partition in &partitions {
                 env.source().open(PartitionId { partition, log: 0 }, &Position::default()).await?;
             }
-            say(format_args!("source    files, {}", partitions_of(partitions.len())))?;
+            say(format_args!("source    files, {}", counted(partitions.len(), "partition")))?;
         }
         AnySource::Generate(source) => {
-            say(format_args!("source    generated traffic, {}", partitions_of(source.partitions().len())))?;
+            let partitions = source.partitions().len();
+            say(format_args!("source    generated traffic, {}", counted(partitions, "partition")))?;
         }
         AnySource::Kafka(source) => {
-            say(format_args!("source    a topic of {}", partitions_of(source.partitions().await?.len())))?;
+            source.require_topic().await?;
+            let partitions = source.partition_count().await? as usize;
+            say(format_args!("source    a topic of {}", counted(partitions, "partition")))?;
         }
     }
     match &shared.index {
@@ -107,6 +125,20 @@ async fn services(config: &Arc<Config>, pipeline: &load::Pipeline) -> Result<(),
     Ok(())
 }
 
-fn partitions_of(count: usize) -> String {
-    if count == 1 { "1 partition".into() } else { format!("{count} partitions") }
+/// Each gateway by itself: a store opens where any of them answers.
+fn gateways(hbase: &Hbase) -> Result<(), Error> {
+    let asked = HbaseStore::gateways(hbase);
+    if asked.len() > 1 {
+        for (gateway, answer) in &asked {
+            match answer {
+                Ok(()) => say(format_args!("gateway   {gateway} answers"))?,
+                Err(trouble) => say(format_args!("gateway   {gateway}: {trouble}"))?,
+            }
+        }
+    }
+    Ok(())
+}
+
+fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
