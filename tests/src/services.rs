@@ -20,6 +20,24 @@ pub fn service(arguments: &[&str]) {
     assert!(output.status.success(), "services.sh {arguments:?}: {error}");
 }
 
+/// Settings for a topic, tables and indices of this name, on the real services.
+pub fn on_the_cluster(name: &str) -> String {
+    behind(name, &address("KAFKA_BOOTSTRAP"), &address("HBASE_THRIFT"), &address("ELASTICSEARCH_URL"))
+}
+
+/// The same, wherever the services are to be reached. Short times, so that what fails is soon seen to.
+pub fn behind(name: &str, brokers: &str, gateway: &str, url: &str) -> String {
+    let (host, port) = gateway.rsplit_once(':').unwrap();
+    format!(
+        "[source]\nkind = \"kafka\"\nbrokers = \"{brokers}\"\ntopic = \"{name}\"\ngroup = \"{name}\"\n\
+         [source.options]\n\"session.timeout.ms\" = 6000\n\"socket.timeout.ms\" = 10000\n\
+         \"topic.metadata.refresh.interval.ms\" = 2000\n\
+         [commit]\ninterval = \"200ms\"\n\
+         [store]\nkind = \"hbase\"\nhost = \"{host}\"\nport = {port}\ntable = \"{name}\"\ntimeout = \"10s\"\n\
+         [index]\nkind = \"elasticsearch\"\nurl = \"{url}\"\nname = \"{name}\"\ntimeout = \"10s\"\n"
+    )
+}
+
 /// A name that no earlier run has used, for topics, tables and indices.
 pub fn unique(name: &str) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();

@@ -8,11 +8,10 @@ use std::{
 
 use clickmill_tests::{
     NetworkFault, Proxy, Random,
-    services::{address, unique},
+    services::{address, behind, unique},
 };
 
 use crate::{
-    behind,
     check::settle,
     fault::{Cluster, Fault, Wire},
     group::Group,

@@ -6,9 +6,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use clickmill_tests::services::{elasticsearch, service, unique};
+use clickmill_tests::services::{elasticsearch, on_the_cluster, service, unique};
 
-use crate::{check::settle, group::Group, on_the_cluster, setting, stream::Stream};
+use crate::{check::settle, group::Group, setting, stream::Stream};
 
 /// What a host may take more while a service is away, at a rate that would fill it several times over.
 const MORE_MEMORY: u64 = 256 << 20;

@@ -31,7 +31,7 @@ pub(crate) fn no_topic(settings: &Kafka) -> String {
         settings,
         &format!(
             ": there is no such topic. Make it: `kafka-topics.sh --bootstrap-server {} --create --topic {topic} --partitions 8`, or \
-             with made-up traffic: `clickmill generate --to-topic {topic}`",
+             with made-up traffic: `clickmill generate --to-topic`",
             settings.brokers
         ),
     )

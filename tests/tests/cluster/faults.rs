@@ -1,0 +1,297 @@
+//! What is wrong about a cluster: each has a message that says what to do, an exit code, and loses nothing.
+
+use std::{
+    io::{Read, Write},
+    net::TcpListener,
+    thread,
+    time::{Duration, Instant},
+};
+
+use clickmill_hbase::HbaseStore;
+use clickmill_settings::{Gateway, Hbase};
+use clickmill_tasks::{env::Store as _, name::TaskId};
+use clickmill_tests::{
+    Folder, answer, compare, documents,
+    services::{address, elasticsearch, on_the_cluster, unique},
+};
+use futures_executor::block_on;
+use rdkafka::admin::AdminOptions;
+
+use crate::{admin, check, create, topic, write};
+
+const NOWHERE: &str = "127.0.0.1:1";
+
+/// What a command says that must end with this code.
+fn fails(folder: &Folder, arguments: &[&str], code: i32) -> String {
+    let output = folder.run(arguments);
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}:\n{error}");
+    error
+}
+
+/// A folder with settings for a cluster.
+fn folder(settings: &str) -> Folder {
+    let folder = Folder::new("cluster-faults");
+    folder.write("clickmill.toml", settings);
+    folder
+}
+
+/// Says the same to everybody, in a language that no service speaks.
+fn web_server() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    thread::spawn(move || {
+        for mut client in listener.incoming().flatten() {
+            let mut request = [0; 1024];
+            let _ = client.read(&mut request);
+            let _ =
+                client.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello");
+        }
+    });
+    address
+}
+
+#[test]
+fn services_that_do_not_answer_or_answer_something_else_are_named() {
+    let name = unique("strangers");
+    create(&name);
+    let (gateway, brokers, url) =
+        (address("HBASE_THRIFT"), address("KAFKA_BOOTSTRAP"), address("ELASTICSEARCH_URL"));
+    let port = |address: &str| format!("port = {}", address.rsplit_once(':').unwrap().1);
+    let settings = on_the_cluster(&name);
+    let stranger = web_server();
+    let cases = [
+        (settings.replace(&port(&gateway), &port(NOWHERE)), "HBase at 127.0.0.1:1", "no connection"),
+        (settings.replace(&port(&gateway), &port(&stranger)), "HBase at 127.0.0.1", "HTTP"),
+        (settings.replace(&brokers, NOWHERE), "Kafka at 127.0.0.1:1", "no broker answers"),
+        (settings.replace(&brokers, &stranger), "Kafka at 127.0.0.1", "is no broker of Kafka"),
+        (
+            settings.replace(&url, &format!("http://{NOWHERE}")),
+            "Elasticsearch at http://127.0.0.1:1",
+            "refused",
+        ),
+        (
+            settings.replace(&url, &format!("http://{stranger}")),
+            "Elasticsearch at http://127.0.0.1",
+            "what answers is no Elasticsearch",
+        ),
+    ];
+    for (settings, who, what) in cases {
+        let said = fails(&folder(&settings), &["check"], 1);
+        assert!(said.contains(who) && said.contains(what), "{who}, {what}: {said}");
+    }
+}
+
+#[test]
+fn credentials_that_the_broker_does_not_take_are_named() {
+    let name = unique("password");
+    create(&name);
+    let options = "[source.options]\n\"security.protocol\" = \"SASL_PLAINTEXT\"\n\"sasl.mechanisms\" = \"PLAIN\"\n\
+                   \"sasl.username\" = \"clickmill\"\n\"sasl.password\" = \"wrong\"\n";
+    let settings = on_the_cluster(&name)
+        .replace(&address("KAFKA_BOOTSTRAP"), &address("KAFKA_SASL_PLAINTEXT"))
+        .replace("[source.options]\n", options);
+    let said = fails(&folder(&settings), &["check"], 1);
+    assert!(said.contains("the broker does not take these credentials"), "{said}");
+    assert!(!said.contains("wrong"), "{said}");
+}
+
+#[test]
+fn a_topic_that_does_not_exist_is_an_error_that_says_how_to_make_it() {
+    let name = unique("missing");
+    let settings = on_the_cluster(&name);
+    for command in [&["check"][..], &["run"]] {
+        let said = fails(&folder(&settings), command, 1);
+        assert!(
+            said.contains(&format!("topic {name}: there is no such topic. Make it: `kafka-topics.sh")),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn a_store_belongs_to_its_topic_its_definition_and_its_version() {
+    let (name, other) = (unique("owned"), unique("other"));
+    let traffic = topic(&name, 300, 50);
+    create(&other);
+    let settings = on_the_cluster(&name);
+    let owner = folder(&settings);
+    owner.ok(&["run", "--until-idle", "1s"]);
+
+    let topic_of = |topic: &str| format!("topic = \"{topic}\"");
+    let said = fails(&folder(&settings.replace(&topic_of(&name), &topic_of(&other))), &["run"], 2);
+    assert!(said.contains("the store belongs to") && said.contains(&name) && said.contains(&other), "{said}");
+
+    let rollup = "[[rollup]]\nname = \"url-country\"\nby = [\"url\", \"country\"]\nwindows = [\"1h\"]\n";
+    let said = fails(&folder(&format!("{settings}{rollup}")), &["run"], 2);
+    assert!(said.contains("the settings differ from those that the store was made with"), "{said}");
+
+    let layout = settings.replace("kind = \"hbase\"", "kind = \"hbase\"\nlayout = \"families\"");
+    let said = fails(&folder(&layout), &["run"], 2);
+    assert!(said.contains("layout of [store] is families, the store was made with fields"), "{said}");
+
+    let begin = settings.find("[commit]").unwrap();
+    let files = format!("[source]\nkind = \"files\"\npaths = [\"lines\"]\n{}", &settings[begin..]);
+    let beside = folder(&files);
+    beside.write("lines", "{}\n");
+    let said = fails(&beside, &["run"], 2);
+    assert!(said.contains("the store belongs to"), "{said}");
+
+    check(&owner, &traffic);
+    newer(&name);
+    let said = fails(&owner, &["run"], 1);
+    assert!(said.contains("the store was written by a newer version (format 99"), "{said}");
+}
+
+/// As a version to come would write the store's own row.
+fn newer(table: &str) {
+    let gateway = address("HBASE_THRIFT");
+    let (host, port) = gateway.rsplit_once(':').unwrap();
+    let gateways = vec![Gateway { host: host.into(), port: port.parse().unwrap() }];
+    let settings = Hbase { gateways, table: table.into(), ..Hbase::default() };
+    block_on(async {
+        let store = HbaseStore::open(&settings).await.unwrap();
+        let row = store.read_row(TaskId::Meta).await.unwrap().unwrap();
+        let mut meta: serde_json::Value = serde_json::from_slice(&row).unwrap();
+        meta["format"] = 99.into();
+        let newer = meta.to_string();
+        assert_eq!(store.swap_row(TaskId::Meta, Some(&row), newer.as_bytes()).await, Ok(true));
+    });
+}
+
+#[test]
+fn another_topic_under_the_same_name_is_read_only_as_told() {
+    let name = unique("anew");
+    let first = topic(&name, 400, 50);
+    let folder = folder(&on_the_cluster(&name));
+    folder.ok(&["run", "--until-idle", "1s"]);
+    let gone = block_on(admin().delete_topics(&[&name], &AdminOptions::new())).unwrap();
+    gone[0].as_ref().unwrap();
+    thread::sleep(Duration::from_secs(2));
+    create(&name);
+    let mut second: Vec<_> =
+        (0..crate::PARTITIONS).map(|p| clickmill_tests::Traffic::new(8, p, 50, 30, 40)).collect();
+    write(&name, &mut second, 500);
+    let said = fails(&folder, &["run", "--until-idle", "1s"], 1);
+    assert!(said.contains("made anew") && said.contains("--resume-at"), "{said}");
+
+    folder.ok(&["run", "--until-idle", "1s", "--resume-at", "new-log"]);
+    // A log of its own: nobody's visit goes on from the one into the other.
+    let mut clicks: Vec<_> = first.iter().flat_map(|traffic| traffic.clicks.clone()).collect();
+    clicks.extend(second.iter().flat_map(|traffic| traffic.clicks.clone()).map(|mut click| {
+        click.partition += crate::PARTITIONS;
+        click
+    }));
+    let found = documents(&folder.ok(&["query", "--format", "ndjson", "--limit", "0"]));
+    compare(&found, &answer(&clicks).unwrap()).unwrap();
+}
+
+#[test]
+fn names_of_the_index_that_others_have_are_left_alone() {
+    let foreign = |name: &str, make: &dyn Fn(&str), says: &str| {
+        create(name);
+        make(name);
+        let folder = folder(&on_the_cluster(name));
+        for command in [&["check"][..], &["run", "--until-idle", "1s"]] {
+            let said = fails(&folder, command, 1);
+            assert!(said.contains(says), "{says}: {said}");
+        }
+    };
+    let put = |path: &str, body: &str| {
+        let answer = elasticsearch("PUT", path, Some(body));
+        assert_eq!(answer["acknowledged"], true, "{answer}");
+    };
+    foreign(
+        &unique("isindex"),
+        &|name| put(&format!("/{name}"), "{}"),
+        "it is an index, and should be an alias over indices; choose another name",
+    );
+    foreign(
+        &unique("twice"),
+        &|name| {
+            for other in ["a", "b"] {
+                put(
+                    &format!("/{other}-{name}"),
+                    &format!(r#"{{"aliases": {{"{name}-url-country-1h": {{}}}}}}"#),
+                );
+            }
+        },
+        "it is an alias over several indices (",
+    );
+    foreign(
+        &unique("foreign"),
+        &|name| put(&format!("/other-{name}"), &format!(r#"{{"aliases": {{"{name}": {{}}}}}}"#)),
+        "it was not made by clickmill; choose another name",
+    );
+}
+
+#[test]
+fn a_mapping_that_conflicts_is_an_error_and_an_index_that_was_deleted_stays_away() {
+    let name = unique("mapping");
+    let mut traffic = topic(&name, 300, 50);
+    let folder = folder(&on_the_cluster(&name));
+    folder.ok(&["run", "--until-idle", "1s"]);
+    let index = format!("{name}-url-country-1h");
+    let mut mappings = elasticsearch("GET", &format!("/{index}/_mapping"), None)[&index]["mappings"].take();
+    mappings["properties"]["clicks"] = serde_json::json!({"type": "keyword"});
+    elasticsearch("DELETE", &format!("/{index}"), None);
+    elasticsearch("PUT", &format!("/{index}"), Some(&serde_json::json!({"mappings": mappings}).to_string()));
+    let said = fails(&folder, &["run", "--until-idle", "1s"], 1);
+    assert!(said.contains("the field clicks is keyword, not long"), "{said}");
+    elasticsearch("DELETE", &format!("/{index}"), None);
+    let said = fails(&folder, &["run", "--until-idle", "1s"], 1);
+    assert!(said.contains("it was deleted; `clickmill reindex` makes it again"), "{said}");
+    folder.ok(&["reindex"]);
+
+    // Under a host that runs: it says so, and waits for whoever can tell what is right.
+    let log = folder.path().join("log");
+    let mut host = folder.command(&["run"]).stderr(std::fs::File::create(&log).unwrap()).spawn().unwrap();
+    write(&name, &mut traffic, 100);
+    thread::sleep(Duration::from_secs(3));
+    elasticsearch("DELETE", &format!("/{index}"), None);
+    write(&name, &mut traffic, 100);
+    let began = Instant::now();
+    while !std::fs::read_to_string(&log).unwrap().contains("it was deleted") {
+        assert!(began.elapsed() < Duration::from_secs(60), "it says nothing");
+        assert!(host.try_wait().unwrap().is_none(), "it ends");
+        thread::sleep(Duration::from_millis(100));
+    }
+    host.kill().unwrap();
+    host.wait().unwrap();
+    folder.ok(&["reindex"]);
+    folder.ok(&["run", "--until-idle", "1s"]);
+    check(&folder, &traffic);
+}
+
+#[test]
+fn two_hosts_with_the_same_files_on_one_store_are_told_apart() {
+    let name = unique("files");
+    let settings = on_the_cluster(&name);
+    let begin = settings.find("[commit]").unwrap();
+    let folder = folder(&format!(
+        "[source]\nkind = \"files\"\npaths = [\"lines\"]\nfollow = true\n{}",
+        &settings[begin..]
+    ));
+    folder.write("lines", "");
+    let run = |log: &str| {
+        let log = std::fs::File::create(folder.path().join(log)).unwrap();
+        folder.command(&["run"]).stderr(log).spawn().unwrap()
+    };
+    let (mut one, mut two) = (run("one.log"), run("two.log"));
+    let began = Instant::now();
+    let ended = loop {
+        assert!(began.elapsed() < Duration::from_secs(120), "they go on for ever");
+        match (one.try_wait().unwrap(), two.try_wait().unwrap()) {
+            (Some(status), _) => break ("one.log", status),
+            (_, Some(status)) => break ("two.log", status),
+            _ => thread::sleep(Duration::from_millis(100)),
+        }
+    };
+    for host in [&mut one, &mut two] {
+        let _ = host.kill();
+        host.wait().unwrap();
+    }
+    let said = std::fs::read_to_string(folder.path().join(ended.0)).unwrap();
+    assert_eq!(ended.1.code(), Some(1), "{said}");
+    assert!(said.contains("only one host may read files into a store"), "{said}");
+}
