@@ -43,11 +43,15 @@ spawn() {
   echo "$pid $(proc_start "$pid")" >"$pidfile"
 }
 
-# ports_free PORT...: or else another one's service would answer for ours
+# ports_free PORT...: or else another one's service would answer for ours. A process that was just killed lets go of its
+# ports when the last of its threads is gone.
 ports_free() {
-  local p
+  local p n=50
   for p in "$@"; do
-    if (exec 3<>"/dev/tcp/127.0.0.1/$p") 2>/dev/null; then die "something else listens on 127.0.0.1:$p"; fi
+    while (exec 3<>"/dev/tcp/127.0.0.1/$p") 2>/dev/null; do
+      [ $((n -= 1)) -gt 0 ] || die "something else listens on 127.0.0.1:$p"
+      sleep 0.1
+    done
   done
 }
 

@@ -46,7 +46,7 @@ pub struct Args {
     flat: bool,
     /// Measures instead on the cluster of the settings: beside a bare loop that does the same writes, how long handing over takes,
     /// and how long it takes until a record's document can be searched. Topics, tables and indices named bench_… are made, and
-    /// stay. [default: 300000 events of 30000 users on 2000 URLs]
+    /// stay. [default: 600000 events of 60000 users on 2000 URLs]
     #[arg(long, requires = "config", conflicts_with_all = ["peer", "flat"])]
     cluster: bool,
     /// Where the stream and the stores are made.

@@ -18,7 +18,7 @@ use crate::{error::Error, load, reading};
 
 /// As the tasks do it: rows of a batch, batches and requests under way.
 const ROWS: usize = 4_096;
-const WRITES: usize = 16;
+const WRITES: usize = 12;
 const DOCUMENTS: usize = 65_536;
 const REQUESTS: usize = 8;
 

@@ -24,8 +24,9 @@ use crate::{
     work::Worked,
 };
 
-/// Event rows and dead letters under way at once.
-const WRITES: usize = 16;
+/// Batches of event rows and dead letters under way at once: enough to keep a store at work, and no more, for a commit waits for all
+/// that was sent before it.
+const WRITES: usize = 3;
 
 /// What has been worked on since the last commit.
 #[derive(Default)]
