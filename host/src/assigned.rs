@@ -98,11 +98,13 @@ impl Assigned {
     pub fn change(&mut self, host: &mut Host, change: Change) -> Result<(), Error> {
         match change {
             Change::Assigned(partitions) => {
+                tracing::info!("the group gives partitions {}", listed(&partitions));
                 let above = partitions.iter().max().map_or(0, |last| last + 1);
                 self.partitions = self.partitions.max(above);
                 self.mine.extend(partitions);
             }
             Change::Revoked(revoked) => {
+                tracing::info!("the group takes partitions {}", listed(&revoked.partitions));
                 self.mine.retain(|partition| !revoked.partitions.contains(partition));
                 self.leaving.push(revoked);
             }
@@ -164,6 +166,10 @@ impl Assigned {
             None => std::future::pending().await,
         }
     }
+}
+
+fn listed(partitions: &[u32]) -> String {
+    partitions.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// How often the broker is asked how many partitions there are.

@@ -122,16 +122,16 @@ impl Host {
         self.running.len()
     }
 
+    /// All tasks end at their next commit. Answers when those of partitions have ended, with the first that did not end well.
+    pub async fn stop_partitions(&mut self) -> Result<(), Ended> {
+        self.setup.exchange.stop();
+        self.ends_while(Host::runs_partitions).await
+    }
+
     /// All tasks end at their next commit; answers the first that did not end well.
     pub async fn stop(mut self) -> Result<(), Ended> {
         self.setup.exchange.stop();
-        let mut first = Ok(());
-        while self.running() > 0 {
-            match self.next_end().await {
-                Some((_, end)) => first = first.and(end),
-                None => break,
-            }
-        }
+        let first = self.ends_while(|host| host.running() > 0).await;
         let workers = std::mem::take(&mut self.partitions)
             .into_iter()
             .chain(std::mem::take(&mut self.shards).into_values());
@@ -139,6 +139,17 @@ impl Host {
             drop(jobs);
             // A panic has been printed by its thread; its tasks are over either way.
             let _ = thread.join();
+        }
+        first
+    }
+
+    async fn ends_while(&mut self, still: impl Fn(&Host) -> bool) -> Result<(), Ended> {
+        let mut first = Ok(());
+        while still(self) {
+            match self.next_end().await {
+                Some((_, end)) => first = first.and(end),
+                None => break,
+            }
         }
         first
     }

@@ -140,7 +140,7 @@ async fn work(
         never = assigned::watch(&shared.source, &count) => match never {},
     };
     let ended = tokio::select! {
-        ended = host.stop() => ended,
+        ended = stop(host, work, &shared) => ended,
         () = signals.next() => return Err(Error::Other(
             "stopped at once, as told twice: what was not committed is done again by the next host".into(),
         )),
@@ -152,6 +152,19 @@ async fn work(
         AnyStore::Hbase(_) => None,
     };
     Ok((rows(&shared.store).await?, written))
+}
+
+/// Ends all tasks. The partitions go to others as soon as their own have ended: those of shards may take longer.
+async fn stop(mut host: Host, work: Assigned, shared: &Shared) -> Result<(), Ended> {
+    let partitions = host.stop_partitions().await;
+    tracing::debug!("the tasks of partitions have ended");
+    // Nobody is told of changes any more, so none is waited for.
+    drop(work);
+    if let AnySource::Kafka(source) = &shared.source {
+        source.leave();
+    }
+    let all = host.stop().await;
+    partitions.and(all)
 }
 
 /// Until a topic was done for as long as was asked for; never, where that was not asked.

@@ -92,6 +92,11 @@ impl Member {
         Ok((Member { client, topic: settings.topic.clone(), ended, thread: Some(thread) }, told))
     }
 
+    /// Leaves the group; the member's thread does the rest.
+    pub(crate) fn leave(&self) {
+        self.client.unsubscribe();
+    }
+
     /// Tells the group, and whoever watches its lag, that everything before `next` is done. A courtesy: nothing waits for it,
     /// and a member that has lost the partition is refused.
     pub(crate) fn commit(&self, partition: i32, next: i64) {

@@ -43,6 +43,14 @@ impl KafkaSource {
         }
     }
 
+    /// Leaves the consumer group: its partitions go to others now. Best when their readers are done; a member that never leaves is
+    /// waited for until its session has timed out.
+    pub fn leave(&self) {
+        if let Some(member) = self.member.get() {
+            member.leave();
+        }
+    }
+
     /// That the topic is there, for whoever starts: one that is not is a final trouble that says how to make it. For all others
     /// it is a passing one, as what knows of a topic may be gone for a moment.
     pub async fn require_topic(&self) -> Result<(), Trouble> {

@@ -39,8 +39,9 @@ pub fn bench(target: &Target) -> Result<Value, Error> {
     for _ in 0..GUESTS {
         let guest = target.host()?;
         gaps.extend(rows.watch(1)?);
-        guest.stop()?;
+        guest.end()?;
         gaps.extend(rows.watch(1)?);
+        drop(guest);
     }
     first.stop()?;
     traffic.stop()?;

@@ -80,14 +80,17 @@ impl Target {
 pub struct Running(Child);
 
 impl Running {
+    /// Asks it to end.
+    pub fn end(&self) -> Result<(), Error> {
+        let mut kill = std::process::Command::new("kill");
+        kill.args(["-s", "TERM", &self.0.id().to_string()]);
+        kill.status().map(drop).map_err(Error::io("a host of the bench cannot be stopped"))
+    }
+
     /// Asks it to end, and waits.
     pub fn stop(mut self) -> Result<(), Error> {
-        let failed = "a host of the bench cannot be stopped";
-        std::process::Command::new("kill")
-            .args(["-s", "TERM", &self.0.id().to_string()])
-            .status()
-            .map_err(Error::io(failed))?;
-        self.0.wait().map(drop).map_err(Error::io(failed))
+        self.end()?;
+        self.0.wait().map(drop).map_err(Error::io("a host of the bench cannot be waited for"))
     }
 }
 
