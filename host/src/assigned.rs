@@ -109,7 +109,10 @@ impl Assigned {
                 self.leaving.push(revoked);
             }
         }
-        self.settle(host)
+        self.settle(host)?;
+        // Where none of them was running, nothing else says that they may go.
+        self.handed_over(host);
+        Ok(())
     }
 
     /// The topic has so many partitions now: shards may go with others than before.
@@ -117,7 +120,10 @@ impl Assigned {
         if partitions == self.partitions || partitions == 0 {
             return Ok(());
         }
-        self.partitions = partitions;
+        let before = std::mem::replace(&mut self.partitions, partitions);
+        for gone in partitions..before {
+            host.leave_task(TaskId::Partition(self.id(gone)));
+        }
         self.settle(host)
     }
 
@@ -131,7 +137,11 @@ impl Assigned {
             let id = self.id(partition);
             match (self.mine.contains(&partition), host.is_running(TaskId::Partition(id))) {
                 (true, false) => {
-                    let beginning = self.beginnings.get(&partition).copied().unwrap_or(0);
+                    // Of a topic that was made anew, nothing is known.
+                    let beginning = match id.log {
+                        0 => self.beginnings.get(&partition).copied().unwrap_or(0),
+                        _ => 0,
+                    };
                     host.start_partition(id, beginning, false)?;
                 }
                 (false, true) => host.leave_task(TaskId::Partition(id)),

@@ -1,6 +1,9 @@
 //! Whether there is anything left to do, whoever owns the partitions.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use clickmill_kafka::{KafkaSource, Partition};
 use clickmill_tasks::{Progress, meta::Meta, name::PartitionId, quiet::Rows};
@@ -18,12 +21,13 @@ pub async fn idle(
     shared: &Shared,
     source: &KafkaSource,
     meta: &Meta,
+    logs: &BTreeMap<u32, u32>,
     progress: &Progress,
     time: Duration,
 ) -> Result<(), Error> {
     let mut since: Option<Instant> = None;
     loop {
-        match is_idle(shared, source, meta).await {
+        match is_idle(shared, source, meta, logs).await {
             Ok(true) if since.get_or_insert_with(Instant::now).elapsed() >= time => return Ok(()),
             Ok(true) => {}
             Ok(false) => since = None,
@@ -37,20 +41,27 @@ pub async fn idle(
     }
 }
 
-async fn is_idle(shared: &Shared, source: &KafkaSource, meta: &Meta) -> Result<bool, Error> {
+async fn is_idle(
+    shared: &Shared,
+    source: &KafkaSource,
+    meta: &Meta,
+    logs: &BTreeMap<u32, u32>,
+) -> Result<bool, Error> {
     // The ends first: what is written meanwhile must not look as if it had been read.
     let partitions = source.partitions().await?;
     let rows = rows(&shared.store).await?;
-    Ok(at_end(&rows, &partitions) && rows.answered(meta.shards))
+    Ok(at_end(&rows, &partitions, logs) && rows.answered(meta.shards))
 }
 
-/// Every partition has a row that stands at the end that the broker names.
-fn at_end(rows: &Rows, partitions: &[Partition]) -> bool {
+/// Every partition has a row that stands at the end that the broker names: beyond it the topic is another one. `logs` are those that
+/// partitions are to be read into at least.
+fn at_end(rows: &Rows, partitions: &[Partition], logs: &BTreeMap<u32, u32>) -> bool {
     partitions.iter().all(|partition| {
         let number = partition.number;
-        let logs = PartitionId { partition: number, log: 0 }..PartitionId { partition: number + 1, log: 0 };
-        match rows.partitions.range(logs).next_back() {
-            Some((_, row)) => row.position.next >= partition.end,
+        let all = PartitionId { partition: number, log: 0 }..PartitionId { partition: number + 1, log: 0 };
+        let wanted = logs.get(&number).copied().unwrap_or(0);
+        match rows.partitions.range(all).next_back() {
+            Some((id, row)) => id.log >= wanted && row.position.next == partition.end,
             None => partition.end == partition.low,
         }
     })

@@ -9,7 +9,13 @@ use std::{
 
 use clickmill_embedded::Written;
 use clickmill_settings::{Config, Source};
-use clickmill_tasks::{Ended, Progress, env::Source as _, meta::Meta, name::TaskId, quiet::Rows};
+use clickmill_tasks::{
+    Ended, Progress,
+    env::{Source as _, Trouble},
+    meta::Meta,
+    name::TaskId,
+    quiet::Rows,
+};
 use tokio::sync::watch;
 
 use crate::{
@@ -124,18 +130,18 @@ async fn work(
     patience.ask(async || setup.prepare_index(setup::missing(&known)).await).await?;
     let mut logs = current_logs(&known);
     if let Some(choice) = args.resume_at {
-        resume(choice, &setup, &known, &mut logs).await?;
+        resume(choice, &setup, &patience, &known, &mut logs).await?;
     }
     let mut host = Host::new(setup);
     // Last: whoever has joined is given partitions, which nobody else reads then.
-    let mut work = Assigned::new(&shared, &meta, shared.join()?, logs);
+    let mut work = Assigned::new(&shared, &meta, shared.join()?, logs.clone());
     work.start(&mut host)?;
     let mut signals = Signals::new()?;
     let (count, counted) = watch::channel(0);
     let stopped = tokio::select! {
         () = signals.next() => Ok(()),
         stopped = wait(args, &shared, &meta, &mut host, &mut work, counted) => stopped,
-        idle = idle(args, &shared, &meta, progress) => idle,
+        idle = idle(args, &shared, &meta, &logs, progress) => idle,
         never = progress::watch(&shared.source, progress) => match never {},
         never = assigned::watch(&shared.source, &count) => match never {},
     };
@@ -168,9 +174,17 @@ async fn stop(mut host: Host, work: Assigned, shared: &Shared) -> Result<(), End
 }
 
 /// Until a topic was done for as long as was asked for; never, where that was not asked.
-async fn idle(args: &Args, shared: &Shared, meta: &Meta, progress: &Progress) -> Result<(), Error> {
+async fn idle(
+    args: &Args,
+    shared: &Shared,
+    meta: &Meta,
+    logs: &BTreeMap<u32, u32>,
+    progress: &Progress,
+) -> Result<(), Error> {
     match (&shared.source, args.until_idle) {
-        (AnySource::Kafka(source), Some(time)) => idle::idle(shared, source, meta, progress, time).await,
+        (AnySource::Kafka(source), Some(time)) => {
+            idle::idle(shared, source, meta, logs, progress, time).await
+        }
         _ => std::future::pending().await,
     }
 }
@@ -275,6 +289,7 @@ fn current_logs(rows: &Rows) -> BTreeMap<u32, u32> {
 async fn resume(
     choice: ResumeAt,
     setup: &Setup,
+    patience: &Patience,
     rows: &Rows,
     logs: &mut BTreeMap<u32, u32>,
 ) -> Result<(), Error> {
@@ -285,17 +300,22 @@ async fn resume(
         }
         let mut position = row.position.clone();
         position.log_content = world::log_content(&setup.shared.store, &position).await?.map(Into::into);
-        let Err(trouble) = setup.shared.source.open(id, &position).await else { continue };
+        let open = async || match setup.shared.source.open(id, &position).await {
+            Ok(_) => Ok(None),
+            Err(Trouble::Final(misfit)) => Ok(Some(misfit)),
+            Err(passing) => Err(passing.into()),
+        };
+        let Some(misfit) = patience.ask(open).await? else { continue };
         let next = match choice {
             ResumeAt::NewLog => {
-                tracing::warn!("{trouble}; going on with log {} of partition {}", id.log + 1, id.partition);
+                tracing::warn!("{misfit}; going on with log {} of partition {}", id.log + 1, id.partition);
                 logs.insert(id.partition, id.log + 1);
                 continue;
             }
             ResumeAt::Earliest => setup.shared.source.resume(id, &position, false).await?,
             ResumeAt::Latest => setup.shared.source.resume(id, &position, true).await?,
         };
-        tracing::warn!("{trouble}; going on at offset {} as told", next.next);
+        tracing::warn!("{misfit}; going on at offset {} as told", next.next);
         clickmill_tasks::reposition(&context, id, next).await?;
     }
     Ok(())

@@ -22,6 +22,8 @@ pub enum NetworkFault {
     Stall,
     /// Whatever is open, or is opened, stays open and is never answered, not even afterwards.
     HalfOpen,
+    /// Whoever asks gets this answer, and never comes to the service.
+    Answer(&'static str),
     /// Requests arrive; of each answer only a part does, and then the connection is reset.
     CutAnswers,
 }
@@ -112,9 +114,16 @@ impl Shared {
     }
 
     fn serve(self: Arc<Shared>, client: TcpStream) {
-        if self.fault() == NetworkFault::HalfOpen {
-            self.hit();
-            return swallow(client);
+        match self.fault() {
+            NetworkFault::HalfOpen => {
+                self.hit();
+                return swallow(client);
+            }
+            NetworkFault::Answer(text) => {
+                self.hit();
+                return answer(client, text);
+            }
+            _ => {}
         }
         // A service that is away refuses; so does the proxy, in its way.
         let Ok(server) = TcpStream::connect(&self.to) else { return };
@@ -152,6 +161,12 @@ impl Shared {
                     while matches!(from.read(&mut buffer), Ok(1..)) {}
                     break;
                 }
+                NetworkFault::Answer(_) if !asking => {}
+                NetworkFault::Answer(text) => {
+                    self.hit();
+                    let _ = from.write_all(text.as_bytes());
+                    break;
+                }
                 NetworkFault::CutAnswers if asking => {}
                 NetworkFault::CutAnswers => {
                     self.hit();
@@ -166,6 +181,17 @@ impl Shared {
         }
         let _ = pair.client.shutdown(Shutdown::Both);
         let _ = pair.server.shutdown(Shutdown::Both);
+    }
+}
+
+/// The same to everything that is asked, one request a connection.
+fn answer(mut client: TcpStream, text: &str) {
+    let mut buffer = vec![0; 64 << 10];
+    if matches!(client.read(&mut buffer), Ok(1..)) {
+        let _ = client.write_all(text.as_bytes());
+        // What is still to come of the request, so that closing resets nothing.
+        let _ = client.shutdown(Shutdown::Write);
+        swallow(client);
     }
 }
 

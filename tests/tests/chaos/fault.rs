@@ -49,6 +49,7 @@ impl fmt::Display for Fault {
                     NetworkFault::Delay(_) => "slow",
                     NetworkFault::Stall => "stalled",
                     NetworkFault::HalfOpen => "half-open",
+                    NetworkFault::Answer(_) => "refused",
                     NetworkFault::CutAnswers => "answers cut",
                 };
                 write!(f, "{wire:?}: {what}")

@@ -6,7 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use clickmill_tests::services::{elasticsearch, on_the_cluster, service, unique};
+use clickmill_tests::{
+    NetworkFault, Proxy,
+    services::{address, behind, elasticsearch, on_the_cluster, service, unique},
+};
 
 use crate::{check::settle, group::Group, setting, stream::Stream};
 
@@ -104,5 +107,31 @@ fn a_full_disk_of_the_index_is_shown_and_waited_for() {
     until("it is shown", || group.log(0).contains("read-only-allow-delete"));
     thread::sleep(Duration::from_secs(3));
     block("null");
+    settle(&group.folder, &stream);
+}
+
+const NO_PASSWORD: &str = "HTTP/1.1 401 Unauthorized\r\nx-elastic-product: Elasticsearch\r\ncontent-type: application/json\r\n\
+    content-length: 120\r\nconnection: close\r\n\r\n{\"error\":{\"type\":\"security_exception\",\"reason\":\"unable to authenticate user \
+    [clickmill] for REST request\"},\"status\":401}";
+const NO_RIGHT: &str = "HTTP/1.1 403 Forbidden\r\nx-elastic-product: Elasticsearch\r\ncontent-type: application/json\r\n\
+    content-length: 107\r\nconnection: close\r\n\r\n{\"error\":{\"type\":\"security_exception\",\"reason\":\"action is unauthorized \
+    for user [clickmill]\"},\"status\":403}";
+
+#[test]
+fn a_password_or_a_right_that_was_taken_away_is_shown_and_waited_for() {
+    let name = unique("denied");
+    let stream = Stream::new(&name, 4, 500);
+    let front = Proxy::new(0, address("ELASTICSEARCH_URL").trim_start_matches("http://"));
+    let url = format!("http://{}", front.address());
+    let mut group = Group::new(&behind(&name, &address("KAFKA_BOOTSTRAP"), &address("HBASE_THRIFT"), &url));
+    group.start(None);
+    until("the first commit", || group.has_documents());
+    for (answer, says) in [(NO_PASSWORD, "401 security_exception"), (NO_RIGHT, "403 security_exception")] {
+        front.set(NetworkFault::Answer(answer));
+        until(says, || group.log(0).contains(says));
+        thread::sleep(Duration::from_secs(2));
+        group.check();
+        front.set(NetworkFault::None);
+    }
     settle(&group.folder, &stream);
 }

@@ -11,13 +11,13 @@ use clickmill_hbase::HbaseStore;
 use clickmill_settings::{Gateway, Hbase};
 use clickmill_tasks::{env::Store as _, name::TaskId};
 use clickmill_tests::{
-    Folder, answer, compare, documents,
+    Folder, Traffic, answer, compare, documents,
     services::{address, elasticsearch, on_the_cluster, unique},
 };
 use futures_executor::block_on;
 use rdkafka::admin::AdminOptions;
 
-use crate::{admin, check, create, topic, write};
+use crate::{PARTITIONS, admin, check, create, topic, write};
 
 const NOWHERE: &str = "127.0.0.1:1";
 
@@ -159,19 +159,59 @@ fn newer(table: &str) {
     });
 }
 
+/// Deletes the topic and makes it again, with other records.
+fn make_anew(name: &str, lines: usize) -> Vec<Traffic> {
+    let gone = block_on(admin().delete_topics(&[name], &AdminOptions::new())).unwrap();
+    gone[0].as_ref().unwrap();
+    thread::sleep(Duration::from_secs(2));
+    create(name);
+    let mut traffic: Vec<_> = (0..PARTITIONS).map(|p| Traffic::new(8, p, 50, 30, 40)).collect();
+    write(name, &mut traffic, lines);
+    traffic
+}
+
+#[test]
+fn a_topic_that_is_made_anew_under_a_host_ends_it() {
+    let name = unique("under");
+    topic(&name, 400, 50);
+    let folder = folder(&on_the_cluster(&name));
+    let log = folder.path().join("log");
+    let mut host = folder.command(&["run"]).stderr(std::fs::File::create(&log).unwrap()).spawn().unwrap();
+    let began = Instant::now();
+    while folder.run(&["query", "--format", "ndjson", "--limit", "1"]).stdout.is_empty() {
+        assert!(began.elapsed() < Duration::from_secs(60), "no documents");
+    }
+    make_anew(&name, 500);
+    let ended = loop {
+        assert!(began.elapsed() < Duration::from_secs(150), "it goes on: {}", log.display());
+        match host.try_wait().unwrap() {
+            Some(status) => break status,
+            None => thread::sleep(Duration::from_millis(100)),
+        }
+    };
+    let said = std::fs::read_to_string(&log).unwrap();
+    assert_eq!(ended.code(), Some(1), "{said}");
+    assert!(said.contains("--resume-at"), "{said}");
+}
+
+#[test]
+fn a_topic_that_was_made_anew_and_is_shorter_is_not_idle() {
+    let name = unique("shorter");
+    topic(&name, 400, 50);
+    let folder = folder(&on_the_cluster(&name));
+    folder.ok(&["run", "--until-idle", "1s"]);
+    make_anew(&name, 100);
+    let said = fails(&folder, &["run", "--until-idle", "1s"], 1);
+    assert!(said.contains("the topic is shorter than it was") && said.contains("--resume-at"), "{said}");
+}
+
 #[test]
 fn another_topic_under_the_same_name_is_read_only_as_told() {
     let name = unique("anew");
     let first = topic(&name, 400, 50);
     let folder = folder(&on_the_cluster(&name));
     folder.ok(&["run", "--until-idle", "1s"]);
-    let gone = block_on(admin().delete_topics(&[&name], &AdminOptions::new())).unwrap();
-    gone[0].as_ref().unwrap();
-    thread::sleep(Duration::from_secs(2));
-    create(&name);
-    let mut second: Vec<_> =
-        (0..crate::PARTITIONS).map(|p| clickmill_tests::Traffic::new(8, p, 50, 30, 40)).collect();
-    write(&name, &mut second, 500);
+    let second = make_anew(&name, 500);
     let said = fails(&folder, &["run", "--until-idle", "1s"], 1);
     assert!(said.contains("made anew") && said.contains("--resume-at"), "{said}");
 
@@ -179,7 +219,7 @@ fn another_topic_under_the_same_name_is_read_only_as_told() {
     // A log of its own: nobody's visit goes on from the one into the other.
     let mut clicks: Vec<_> = first.iter().flat_map(|traffic| traffic.clicks.clone()).collect();
     clicks.extend(second.iter().flat_map(|traffic| traffic.clicks.clone()).map(|mut click| {
-        click.partition += crate::PARTITIONS;
+        click.partition += PARTITIONS;
         click
     }));
     let found = documents(&folder.ok(&["query", "--format", "ndjson", "--limit", "0"]));

@@ -104,7 +104,7 @@ impl Queue {
             let after = (Bound::Excluded(self.last), Bound::Unbounded);
             let next = self.shards.range(after).next().or(self.shards.iter().next());
             let Some((&shard, _)) = next else { break };
-            self.last = shard;
+            let before = std::mem::replace(&mut self.last, shard);
             let Some(piece) = self.take_of(shard, pieces.first(), now) else {
                 passed += 1;
                 continue;
@@ -117,6 +117,8 @@ impl Queue {
             documents += piece.lines.ends.len();
             if !pieces.is_empty() && (bytes > most_bytes || documents > MOST_DOCUMENTS) {
                 self.put_back(vec![piece]);
+                // Its turn is the next one.
+                self.last = before;
                 break;
             }
             passed = 0;

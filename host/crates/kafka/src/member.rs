@@ -174,13 +174,12 @@ impl Context {
         } else {
             client.assign(partitions)?;
         }
-        client.pause(partitions)?;
         // A first round of a cooperative rebalance may bring nothing.
         if partitions.count() > 0 {
             // Nobody listens any more: the process is ending.
             let _ = self.changes.unbounded_send(Change::Assigned(numbers(partitions)));
         }
-        Ok(())
+        client.pause(partitions)
     }
 
     fn revoked(&self, client: &BaseConsumer<Self>, partitions: &TopicPartitionList) -> KafkaResult<()> {

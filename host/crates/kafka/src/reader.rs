@@ -63,6 +63,7 @@ impl KafkaReader {
                 let _ = opened.send(Err(trouble));
                 return;
             }
+            let held = Held { shared: &shared, partition: number };
             match shared.client().and_then(|client| Reading::open(&shared, client, number, &position)) {
                 Ok(mut reading) => {
                     shared.reached(number, reading.next);
@@ -78,7 +79,7 @@ impl KafkaReader {
                     let _ = opened.send(Err(trouble));
                 }
             }
-            shared.release(number);
+            drop(held);
         };
         thread::Builder::new()
             .name(format!("kafka-{number}"))
@@ -86,6 +87,18 @@ impl KafkaReader {
             .map_err(|error| Trouble::Passing(format!("no thread to read partition {number}: {error}")))?;
         open.await.unwrap_or_else(|_| Err(ended(number)))?;
         Ok(KafkaReader { requests, pending: None, partition: number, member })
+    }
+}
+
+/// Lets go of the partition, whatever ends its thread.
+struct Held<'a> {
+    shared: &'a Shared,
+    partition: i32,
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.shared.release(self.partition);
     }
 }
 
@@ -128,6 +141,8 @@ struct Reading<'a> {
     end_seen: Option<Instant>,
     /// An error that came after records that were given first.
     failed: Option<KafkaError>,
+    /// It begins behind the position, which nobody was told yet.
+    moved: bool,
 }
 
 impl Reading<'_> {
@@ -145,8 +160,17 @@ impl Reading<'_> {
             return Err(Trouble::Final(format!("Kafka, topic {}: no partition {partition}", settings.topic)));
         };
         let filling = Filling::new(Arc::from(settings.topic.as_str()));
-        let mut reading =
-            Reading { shared, client, partition, queue, next, filling, end_seen: None, failed: None };
+        let mut reading = Reading {
+            shared,
+            client,
+            partition,
+            queue,
+            next,
+            filling,
+            end_seen: None,
+            failed: None,
+            moved: next != position.next,
+        };
         match position.last.filter(|(offset, _)| *offset >= there.low) {
             Some((offset, print)) => {
                 reading.place(offset)?;
@@ -206,6 +230,9 @@ impl Reading<'_> {
 
     fn next(&mut self, wait: Duration) -> Answer {
         let answer = self.fetch(wait);
+        if let Err(Trouble::Final(_)) = answer {
+            return answer;
+        }
         // The client goes on in a topic that was made anew under its name, but says so before the first record of it. What it
         // said may wait in its queue.
         for _ in 0..EVENTS {
@@ -220,6 +247,9 @@ impl Reading<'_> {
     fn fetch(&mut self, wait: Duration) -> Answer {
         if let Some(error) = self.failed.take() {
             return Err(self.fault(&error));
+        }
+        if std::mem::take(&mut self.moved) {
+            return Ok(Fetched::Batch(self.filling.take(self.next)));
         }
         let until = Instant::now() + wait;
         loop {

@@ -31,6 +31,8 @@ impl Broker {
             "KAFKA_SASL_SSL_PORT",
             "KAFKA_SSL_PORT",
             "KAFKA_SASL_PORT",
+            "KAFKA_BEHIND_PORT",
+            "KAFKA_PROXY_PORT",
         ];
         // All held at once, so that they differ.
         let free: Vec<_> = names.iter().map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();

@@ -121,7 +121,8 @@ where
                 continue;
             }
             let wait = match self.landing.is_none() {
-                true => self.until_due(),
+                // Now and then it is asked whether to leave.
+                true => self.until_due().min(self.context.bounds.look / 20),
                 false => Duration::ZERO,
             };
             self.input.fill(wait).await?;
@@ -137,6 +138,10 @@ where
                     let Some(text) = self.input.failed.take() else { return self.finish(true).await };
                     self.finish(false).await?;
                     return Err(Ended::Failed(text));
+                }
+                None if self.input.is_stuck() => {
+                    self.commit_if_any().await?;
+                    self.go_back().await?;
                 }
                 None => self.idle().await?,
             }

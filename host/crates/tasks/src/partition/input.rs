@@ -12,14 +12,18 @@ use crate::{
     row::PartitionRow,
 };
 
+/// Failures in a row after which a reader is opened anew.
+const STUCK: u32 = 3;
+
 type Parsing = Pin<Box<dyn Future<Output = Result<ParsedBatch, Ended>>>>;
 
 pub(super) struct Input<E: Env> {
     context: Rc<Context<E>>,
     parser: <E::Plugins as Plugins>::Parser,
     reader: <E::Source as Source>::Reader,
-    /// Before a source that is away is asked again.
+    /// Before a source that is away is asked again, and how often it was in vain since it gave something.
     pause: Pause,
+    failures: u32,
     /// In the order of the log.
     pub ahead: VecDeque<Parsing>,
     /// There is no more to read.
@@ -47,7 +51,16 @@ where
         let position = owner.row.position.clone();
         let reader = context.sure(|| context.env.source().open(id, &position)).await?;
         let (context, ahead) = (context.clone(), VecDeque::new());
-        Ok(Input { context, parser, reader, pause: Pause::default(), ahead, ended: false, failed: None })
+        Ok(Input {
+            context,
+            parser,
+            reader,
+            pause: Pause::default(),
+            failures: 0,
+            ahead,
+            ended: false,
+            failed: None,
+        })
     }
 
     /// Reads until enough is parsed ahead or there is nothing; waits at most so long where nothing is ahead.
@@ -84,18 +97,24 @@ where
     async fn next(&mut self, wait: Duration) -> Result<Fetched, Ended> {
         match self.reader.next(wait).await {
             Ok(fetched) => {
-                self.pause = Pause::default();
+                (self.pause, self.failures) = (Pause::default(), 0);
                 Ok(fetched)
             }
             Err(Trouble::Final(text)) => Err(Ended::Failed(text)),
             Err(Trouble::Passing(text)) => {
                 self.context.progress.trouble(&text);
+                self.failures += 1;
                 if !self.context.exchange.stopping() {
                     self.pause.rest(&self.context.env).await;
                 }
                 Ok(Fetched::Nothing)
             }
         }
+    }
+
+    /// The reader does not get over its troubles by itself: one that is opened anew looks whether the position still fits.
+    pub fn is_stuck(&self) -> bool {
+        self.failures >= STUCK
     }
 
     /// A courtesy to lag monitors.

@@ -152,7 +152,7 @@ impl<E: Env + 'static> Shard<E> {
         let now = self.context.env.now();
         self.index_took = now.saturating_sub(self.sent_at);
         self.context.progress.done(now);
-        let (mut done, mut refused) = (0, 0);
+        let (mut done, mut refused, mut again) = (0, 0, None);
         for (&slot, answer) in slots.iter().zip(&answers) {
             let work = &mut self.work.rollups[rollup].windows[window];
             let info = &mut work.infos[slot as usize];
@@ -161,7 +161,7 @@ impl<E: Env + 'static> Shard<E> {
             }
             info.sent = 0;
             if let Indexed::Again(text) = answer {
-                self.context.progress.trouble(text);
+                again.get_or_insert(text);
                 work.waiting.push(slot);
                 continue;
             }
@@ -181,6 +181,9 @@ impl<E: Env + 'static> Shard<E> {
                     self.unrefuse(rollup, window, slot);
                 }
             }
+        }
+        if let Some(text) = again {
+            self.context.progress.trouble(text);
         }
         let work = &mut self.work.rollups[rollup].windows[window];
         work.under_way.retain(|&slot| work.infos[slot as usize].sent != 0);
