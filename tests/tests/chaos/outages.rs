@@ -22,6 +22,11 @@ fn long() -> Duration {
     Duration::from_secs(setting("OUTAGE_SECONDS", 30))
 }
 
+/// Records a second: in all as many as are caught up with soon.
+fn rate() -> u32 {
+    (120_000 / long().as_secs()) as u32
+}
+
 /// A host on a stream of its own; both bear this name.
 fn host(name: &str, rate: u32) -> (Group, Stream) {
     let stream = Stream::new(name, 4, rate);
@@ -83,13 +88,13 @@ fn services_that_are_away_at_start_are_waited_for() {
 
 #[test]
 fn a_store_that_is_away_for_long_stops_the_reading_and_nothing_else() {
-    let (mut group, stream) = host(&unique("nostore"), 4_000);
+    let (mut group, stream) = host(&unique("nostore"), rate());
     away(&mut group, &stream, "hbase-thrift", "hbase");
 }
 
 #[test]
 fn an_index_that_is_away_for_long_is_caught_up_with() {
-    let (mut group, stream) = host(&unique("noindex"), 4_000);
+    let (mut group, stream) = host(&unique("noindex"), rate());
     away(&mut group, &stream, "elasticsearch", "elasticsearch");
 }
 
