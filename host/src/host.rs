@@ -2,7 +2,7 @@
 //! leaves its thread.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -31,7 +31,7 @@ struct Job {
 struct Worker {
     jobs: UnboundedSender<Job>,
     thread: JoinHandle<()>,
-    tasks: usize,
+    tasks: BTreeSet<TaskId>,
 }
 
 /// How a task ended.
@@ -59,8 +59,8 @@ impl Host {
         }
         let task = TaskId::Partition(id);
         let leave = self.leave(task);
-        if let Some(worker) = self.partitions.iter_mut().min_by_key(|worker| worker.tasks) {
-            worker.tasks += 1;
+        if let Some(worker) = self.partitions.iter_mut().min_by_key(|worker| worker.tasks.len()) {
+            worker.tasks.insert(task);
             // A worker that has ended said why through `ends`.
             let _ = worker.jobs.send(Job { task, beginning, alone, leave });
         }
@@ -115,6 +115,7 @@ impl Host {
     pub async fn next_end(&mut self) -> Option<End> {
         let end = self.ended.recv().await?;
         self.running.remove(&end.0);
+        self.partitions.iter_mut().for_each(|worker| _ = worker.tasks.remove(&end.0));
         Some(end)
     }
 
@@ -161,7 +162,7 @@ impl Host {
             .name(name.into())
             .spawn(move || work(setup, queue, ends))
             .map_err(Error::io("a thread cannot be started"))?;
-        Ok(Worker { jobs, thread, tasks: 0 })
+        Ok(Worker { jobs, thread, tasks: BTreeSet::new() })
     }
 }
 

@@ -119,7 +119,10 @@ impl Sender {
         let now = Instant::now();
         let mut waiting = self.lock();
         let rest = waiting.limit.end(ticket, pace);
-        waiting.rest = (!rest.is_zero()).then(|| now + rest);
+        // A good answer to what was sent before says nothing against a rest: it ends by itself.
+        if !rest.is_zero() {
+            waiting.rest = waiting.rest.max(Some(now + rest));
+        }
         match outcome {
             Outcome::Judged { verdicts, .. } => {
                 let bytes = self.bulk_bytes();
