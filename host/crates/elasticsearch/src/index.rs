@@ -19,7 +19,7 @@ use crate::{
     queue::{Lines, Piece, Reply},
     read::{Documents, searchable},
     sender::Sender,
-    survey::{Lacking, Survey},
+    survey::{Lacking, Missing, Survey},
     version::Version,
 };
 
@@ -28,15 +28,6 @@ const PIECE_BYTES: usize = 256 << 10;
 const PIECE_DOCUMENTS: usize = 1_000;
 /// Pieces of one batch that wait or are under way: further documents are encoded as these are done with.
 const PIECES: usize = 8;
-
-/// What to do about an index that is not there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Missing {
-    /// The store is new, or its documents are going to be written again: make it.
-    Create,
-    /// The store has documents in it, so somebody deleted it: a final trouble.
-    Refuse,
-}
 
 /// The index in Elasticsearch: one for the whole process, whose clones are the same. Several hosts may use it at once.
 #[derive(Clone)]

@@ -21,7 +21,8 @@ mod sender;
 mod survey;
 mod version;
 
-pub use index::{ElasticsearchIndex, Missing};
+pub use index::ElasticsearchIndex;
 pub use layout::IndexSpec;
 pub use read::Documents;
+pub use survey::Missing;
 pub use version::Version;

@@ -10,13 +10,21 @@ use serde_json::{Map, Value};
 use crate::{
     answer::Answer,
     client::Client,
-    index::Missing,
     layout::{IndexSpec, identity_of, identity_text},
     version::{Version, version},
 };
 
 /// Settings of an index that is there which are made to be those of the configuration.
 const DYNAMIC: [&str; 2] = ["refresh_interval", "number_of_replicas"];
+
+/// What to do about an index that is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// The store is new, or its documents are going to be written again: make it.
+    Create,
+    /// The store has documents in it, so somebody deleted it: a final trouble.
+    Refuse,
+}
 
 /// An index, as Elasticsearch shows it.
 struct Found {

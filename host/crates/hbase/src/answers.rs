@@ -9,7 +9,8 @@ use std::{
 
 use clickmill_settings::{Transport, show_duration};
 
-use crate::connection::BUFFER;
+/// Smaller ones cost most of the throughput, larger ones gain nothing.
+pub(crate) const BUFFER: usize = 64 << 10;
 
 /// No answer is longer: calls are cut so that answers have some MiB. (No text is so short, nor is a record of TLS.)
 const LONGEST_FRAME: u32 = 256 << 20;

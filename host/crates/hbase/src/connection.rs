@@ -13,13 +13,11 @@ use thrift::{
     transport::{TBufferedWriteTransport, TFramedWriteTransport, TIoChannel, TTcpChannel},
 };
 
-use crate::answers::Answers;
+use crate::answers::{Answers, BUFFER};
 
 /// The generated client; its methods come with the trait `THbaseSyncClient`.
 pub(crate) type Client = HbaseSyncClient<Box<dyn TInputProtocol>, Box<dyn TOutputProtocol>>;
 
-/// Smaller ones cost most of the throughput, larger ones gain nothing.
-pub(crate) const BUFFER: usize = 64 << 10;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Opens a connection; a call on it waits no longer than the settings' timeout for the gateway.
