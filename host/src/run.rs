@@ -157,7 +157,12 @@ async fn work(
         AnyStore::Embedded(store) => Some(store.written()),
         AnyStore::Hbase(_) => None,
     };
-    Ok((rows(&shared.store).await?, written))
+    let totals = rows(&shared.store).await;
+    let totals = totals.map_err(|error| match error.is_passing() {
+        true => Error::Other(format!("all has ended well, but the totals cannot be read: {error}")),
+        false => error,
+    });
+    Ok((totals?, written))
 }
 
 /// Ends all tasks. The partitions go to others as soon as their own have ended: those of shards may take longer.

@@ -87,13 +87,13 @@ fn credentials_that_the_broker_does_not_take_are_named() {
     let name = unique("password");
     create(&name);
     let options = "[source.options]\n\"security.protocol\" = \"SASL_PLAINTEXT\"\n\"sasl.mechanisms\" = \"PLAIN\"\n\
-                   \"sasl.username\" = \"clickmill\"\n\"sasl.password\" = \"wrong\"\n";
+                   \"sasl.username\" = \"clickmill\"\n\"sasl.password\" = \"rosebud\"\n";
     let settings = on_the_cluster(&name)
         .replace(&address("KAFKA_BOOTSTRAP"), &address("KAFKA_SASL_PLAINTEXT"))
         .replace("[source.options]\n", options);
     let said = fails(&folder(&settings), &["check"], 1);
     assert!(said.contains("the broker does not take these credentials"), "{said}");
-    assert!(!said.contains("wrong"), "{said}");
+    assert!(!said.contains("rosebud"), "{said}");
 }
 
 #[test]
