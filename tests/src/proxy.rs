@@ -141,8 +141,7 @@ impl Shared {
         let (mut from, mut to) =
             if asking { (&pair.client, &pair.server) } else { (&pair.server, &pair.client) };
         let mut buffer = vec![0; 64 << 10];
-        loop {
-            let Ok(count @ 1..) = from.read(&mut buffer) else { break };
+        while let Ok(count @ 1..) = from.read(&mut buffer) {
             let mut bytes = &buffer[..count];
             match self.fault() {
                 NetworkFault::None => {}
