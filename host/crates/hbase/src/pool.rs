@@ -25,8 +25,46 @@ const IDLE: Duration = Duration::from_secs(45);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// Of a connection and the gateway that it leads to; whether both are still good afterwards.
-type Job = Box<dyn FnOnce(Result<(&mut Client, &Gateway), Trouble>) -> bool + Send>;
+/// A call that waits for its turn.
+trait Job: Send {
+    /// Nobody waits for the answer any more.
+    fn is_abandoned(&self) -> bool;
+    /// Of a connection and the gateway that it leads to; whether both are still good afterwards.
+    fn run(self: Box<Self>, client: Result<(&mut Client, &Gateway), Trouble>) -> bool;
+}
+
+struct Call<T, F> {
+    doing: &'static str,
+    settings: Hbase,
+    call: F,
+    reply: oneshot::Sender<Result<T, Trouble>>,
+}
+
+impl<T, F> Job for Call<T, F>
+where
+    T: Send,
+    F: FnOnce(&mut Client) -> thrift::Result<T> + Send,
+{
+    fn is_abandoned(&self) -> bool {
+        self.reply.is_canceled()
+    }
+
+    fn run(self: Box<Self>, client: Result<(&mut Client, &Gateway), Trouble>) -> bool {
+        let Call { doing, settings, call, reply } = *self;
+        let several = settings.gateways.len() > 1;
+        let (answer, good) = match client.map(|(client, gateway)| (call(client), gateway)) {
+            Ok((Ok(value), _)) => (Ok(value), true),
+            Ok((Err(error), gateway)) => {
+                let turn = spoils(&error) || several && doubtful(&error);
+                (Err(trouble(&settings, gateway, doing, &error)), !turn)
+            }
+            Err(trouble) => (Err(trouble), false),
+        };
+        // Nobody waits any more: the answer is not the truth anyway.
+        let _ = reply.send(answer);
+        good
+    }
+}
 
 pub(crate) struct Pool {
     shared: Arc<Shared>,
@@ -40,7 +78,7 @@ struct Shared {
 
 #[derive(Default)]
 struct Queue {
-    jobs: VecDeque<Job>,
+    jobs: VecDeque<Box<dyn Job>>,
     closed: bool,
 }
 
@@ -68,7 +106,8 @@ impl Pool {
         &self.shared.settings
     }
 
-    /// Queues a call at once; the future is its answer. A call whose future is dropped is made all the same.
+    /// Queues a call at once; the future is its answer. A call whose future is dropped before its turn is never made: while HBase
+    /// is away such calls would gather, and be made one by one when it is back.
     pub(crate) fn call<T, F>(
         &self,
         doing: &'static str,
@@ -79,21 +118,7 @@ impl Pool {
         F: FnOnce(&mut Client) -> thrift::Result<T> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let settings = self.shared.settings.clone();
-        let several = settings.gateways.len() > 1;
-        let job = move |client: Result<(&mut Client, &Gateway), Trouble>| {
-            let (answer, good) = match client.map(|(client, gateway)| (call(client), gateway)) {
-                Ok((Ok(value), _)) => (Ok(value), true),
-                Ok((Err(error), gateway)) => {
-                    let turn = spoils(&error) || several && doubtful(&error);
-                    (Err(trouble(&settings, gateway, doing, &error)), !turn)
-                }
-                Err(trouble) => (Err(trouble), false),
-            };
-            // Nobody waits any more: the answer is not the truth anyway.
-            let _ = reply.send(answer);
-            good
-        };
+        let job = Call { doing, settings: self.shared.settings.clone(), call, reply };
         self.shared.lock().jobs.push_back(Box::new(job));
         self.shared.ready.notify_one();
         async move {
@@ -118,11 +143,13 @@ impl Shared {
     }
 
     /// The next job; none when the pool is gone and its jobs are done.
-    fn next(&self) -> Option<Job> {
+    fn next(&self) -> Option<Box<dyn Job>> {
         let mut queue = self.lock();
         loop {
-            if let Some(job) = queue.jobs.pop_front() {
-                return Some(job);
+            while let Some(job) = queue.jobs.pop_front() {
+                if !job.is_abandoned() {
+                    return Some(job);
+                }
             }
             if queue.closed {
                 return None;
@@ -148,7 +175,7 @@ fn work(shared: &Shared, number: usize) {
         };
         match client {
             Ok(mut client) => {
-                if job(Ok((&mut client, &round.gateway()))) {
+                if job.run(Ok((&mut client, &round.gateway()))) {
                     (failures, pause) = (0, FIRST_PAUSE);
                     connection = Some((client, Instant::now()));
                     continue;
@@ -157,7 +184,7 @@ fn work(shared: &Shared, number: usize) {
                 failures += 1;
             }
             Err(trouble) => {
-                job(Err(trouble));
+                job.run(Err(trouble));
                 failures = round.len();
             }
         }
@@ -166,5 +193,37 @@ fn work(shared: &Shared, number: usize) {
             thread::sleep(pause);
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        net::TcpListener,
+        sync::atomic::{AtomicUsize, Ordering},
+    };
+
+    use futures_executor::block_on;
+    use hbase_thrift::hbase::THbaseSyncClient;
+
+    use super::*;
+
+    #[test]
+    fn a_call_that_nobody_waits_for_is_never_made() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let asked = Arc::new(AtomicUsize::new(0));
+        let own = asked.clone();
+        // Closes at once, so each call costs a connection.
+        thread::spawn(move || listener.incoming().for_each(|_| _ = own.fetch_add(1, Ordering::SeqCst)));
+        let gateways = vec![Gateway { host: "127.0.0.1".into(), port }];
+        let pool = Pool::new(&Hbase { gateways, connections: 1, ..Hbase::default() }).unwrap();
+        let call = || pool.call("asking", |client| client.get_table_names());
+        for _ in 0..100 {
+            drop(call());
+        }
+        assert!(block_on(call()).is_err());
+        // The thread may have taken up one or the other before it was dropped.
+        assert!(asked.load(Ordering::SeqCst) < 10, "{asked:?}");
     }
 }
