@@ -211,7 +211,9 @@ fn how_fast_a_partition_is_read() {
         writer.send(b"key", format!("{n} {payload}").as_bytes()).unwrap();
     }
     writer.flush(3 * SOON).unwrap();
-    for (kbytes, again) in [("65536", "1000"), ("16384", "1000"), ("16384", "20"), ("16384", "20"), ("4096", "20")] {
+    for (kbytes, again) in
+        [("65536", "1000"), ("16384", "1000"), ("16384", "20"), ("16384", "20"), ("4096", "20")]
+    {
         let options = [("queued.max.messages.kbytes", kbytes), ("fetch.queue.backoff.ms", again)];
         let source = source(&with(&settings, &options));
         let mut reader = open(&source, &at(0, None)).unwrap();
