@@ -66,13 +66,10 @@ fn a_web_server_answers() {
 
 #[test]
 fn the_port_closes_at_once() {
-    assert_eq!(
-        asked(server(drop), &[]),
-        format!(
-            "{DOING}what answers is no broker of Kafka, or wants TLS or credentials: BROKER/bootstrap: Disconnected: \
-             connection closed by peer: receive 0 after POLLIN. {CHECK}"
-        )
-    );
+    // By what it is noticed depends on who is faster.
+    let text = asked(server(drop), &[]);
+    let said = ["Disconnected: ", "Broken pipe", "reset by peer"];
+    assert!(text.contains("BROKER/bootstrap: ") && said.iter().any(|said| text.contains(said)), "{text}");
 }
 
 #[test]
@@ -111,8 +108,9 @@ fn what_answers_speaks_no_tls() {
 
 #[test]
 fn an_option_that_cannot_be_is_final() {
-    let fault = |name: &str, text: &str| {
-        let options = [(name.to_owned(), Secret::Text(text.to_owned()))];
+    let fault = |name: &str, given: &str| {
+        let text = |text: &str| Secret::Text(text.to_owned());
+        let options = [("security.protocol".to_owned(), text("SSL")), (name.to_owned(), text(given))];
         match KafkaSource::new(&Kafka { options: options.into(), ..Kafka::default() }).map(drop) {
             Err(Trouble::Final(text)) => text,
             other => panic!("{other:?}"),
@@ -131,7 +129,7 @@ fn an_option_that_cannot_be_is_final() {
         )
     );
     let missing = fault("ssl.ca.location", "no/such/file");
-    assert_eq!(missing, format!("{MAKING}"));
+    assert!(missing.starts_with(MAKING) && missing.contains("ssl.ca.location"), "{missing}");
     let options = [("sasl.password".to_owned(), Secret::Env("CLICKMILL_NO_SUCH_SECRET".into()))];
     let Err(Trouble::Final(text)) =
         KafkaSource::new(&Kafka { options: options.into(), ..Kafka::default() }).map(drop)
