@@ -31,6 +31,8 @@ pub enum Error {
     Meta(#[from] MetaError),
     #[error("{0}")]
     Ended(#[from] Ended),
+    #[error("ended as told, before anything was read")]
+    Stopped,
     #[error("{what}: {error}")]
     Io { what: String, error: std::io::Error },
     #[error("{0}")]
@@ -60,6 +62,10 @@ impl Error {
         };
         match &self {
             Error::Io { error, .. } if error.kind() == std::io::ErrorKind::BrokenPipe => {
+                return ExitCode::SUCCESS;
+            }
+            Error::Stopped => {
+                eprintln!("{self}");
                 return ExitCode::SUCCESS;
             }
             Error::Settings(faults) => faults.iter().for_each(|fault| error(shown(&fault.to_string()))),

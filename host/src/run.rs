@@ -123,20 +123,16 @@ async fn work(
     progress: &Arc<Progress>,
     process: Instant,
 ) -> Result<(Rows, Option<Written>), Error> {
-    let patience = Patience::Endless(progress.clone());
-    let setup = Setup::open(config, progress, &patience, process).await?;
+    let mut signals = Signals::new()?;
+    let (setup, logs) = tokio::select! {
+        started = start(args, config, progress, process) => started?,
+        () = signals.next() => return Err(Error::Stopped),
+    };
     let (shared, meta) = (setup.shared.clone(), setup.meta.clone());
-    let known = patience.ask(async || rows(&shared.store).await).await?;
-    patience.ask(async || setup.prepare_index(setup::missing(&known)).await).await?;
-    let mut logs = current_logs(&known);
-    if let Some(choice) = args.resume_at {
-        resume(choice, &setup, &patience, &known, &mut logs).await?;
-    }
     let mut host = Host::new(setup);
     // Last: whoever has joined is given partitions, which nobody else reads then.
     let mut work = Assigned::new(&shared, &meta, shared.join()?, logs.clone());
     work.start(&mut host)?;
-    let mut signals = Signals::new()?;
     let (count, counted) = watch::channel(0);
     let stopped = tokio::select! {
         () = signals.next() => Ok(()),
@@ -163,6 +159,24 @@ async fn work(
         false => error,
     });
     Ok((totals?, written))
+}
+
+/// Everything that the settings name is there and fits, however long that takes; and the log that each partition is to be read into.
+async fn start(
+    args: &Args,
+    config: &Arc<Config>,
+    progress: &Arc<Progress>,
+    process: Instant,
+) -> Result<(Setup, BTreeMap<u32, u32>), Error> {
+    let patience = Patience::Endless(progress.clone());
+    let setup = Setup::open(config, progress, &patience, process).await?;
+    let known = patience.ask(async || rows(&setup.shared.store).await).await?;
+    patience.ask(async || setup.prepare_index(setup::missing(&known)).await).await?;
+    let mut logs = current_logs(&known);
+    if let Some(choice) = args.resume_at {
+        resume(choice, &setup, &patience, &known, &mut logs).await?;
+    }
+    Ok((setup, logs))
 }
 
 /// Ends all tasks. The partitions go to others as soon as their own have ended: those of shards may take longer.

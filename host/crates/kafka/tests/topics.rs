@@ -35,7 +35,7 @@ fn a_topic_that_is_not_there_is_final_for_who_starts_and_passing_for_who_runs() 
         text,
         format!(
             "{gone}. Make it: `kafka-topics.sh --bootstrap-server {brokers} --create --topic {topic} --partitions 8`, or with \
-             made-up traffic: `clickmill generate --to-topic {topic}`"
+             made-up traffic: `clickmill generate --to-topic`"
         )
     );
     assert!(matches!(block_on(source.start_offsets()), Err(Trouble::Final(again)) if again == text));
