@@ -130,6 +130,12 @@ fn describe(settings: &Hbase, error: &thrift::Error) -> (String, bool) {
         thrift::Error::Transport(error) if error.kind == TransportErrorKind::EndOfFile => {
             ("the gateway closed the connection".into(), false)
         }
+        // A request that was not even taken: broken pipe, connection reset.
+        thrift::Error::Transport(error)
+            if ["os error 32", "os error 104"].iter().any(|code| error.message.contains(code)) =>
+        {
+            ("the gateway closed the connection".into(), false)
+        }
         // What was found out of the other side is in the message.
         thrift::Error::Transport(error) if error.kind == TransportErrorKind::Unknown => {
             (first_line(Some(&error.message)), false)

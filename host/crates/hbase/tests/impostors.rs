@@ -101,7 +101,7 @@ fn what_listens_in_the_place_of_a_gateway_is_called_what_it_looks_like() {
             "it took the connection, but no answer came within 1s: HBase behind the gateway may be away, ",
         );
         of(
-            listen(drop),
+            answering(""),
             transport,
             "it closed the connection without an answer: it has just ended, or it was started for other messages (then set transport = ",
         );
