@@ -29,13 +29,21 @@ const FIRST: Duration = Duration::from_secs(120);
 #[test]
 fn everything_fails_and_the_answer_is_exact() {
     let (seed, rounds) = (setting("CHAOS_SEED", 1), setting("CHAOS_ROUNDS", 1));
+    let only = std::env::var("CHAOS_ONLY").ok();
     let mut random = Random(seed);
     let mut cluster = begin(setting("CHAOS_RATE", 1_500) as u32);
     let mut table: BTreeMap<String, u32> = BTreeMap::new();
     let began = Instant::now();
     let mut planned = 0;
     for round in 0..rounds {
-        for mut faults in [of_hosts(setting("CHAOS_KILLS", 15)), of_services(), of_the_network()] {
+        let all = [
+            ("hosts", of_hosts(setting("CHAOS_KILLS", 15))),
+            ("services", of_services()),
+            ("network", of_the_network()),
+        ];
+        for (_, mut faults) in
+            all.into_iter().filter(|(name, _)| only.as_ref().is_none_or(|only| only == name))
+        {
             if round < MORE_PARTITIONS {
                 faults.push(Fault::AddPartition);
             }

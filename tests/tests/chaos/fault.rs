@@ -1,6 +1,9 @@
 //! What is done to hosts, services and the network between them.
 
-use std::{fmt, thread, time::Duration};
+use std::{
+    fmt, thread,
+    time::{Duration, Instant},
+};
 
 use clickmill_tests::{NetworkFault, Proxy, Random, services::service};
 
@@ -108,19 +111,31 @@ impl Cluster {
                 service(&["up", of]);
                 true
             }
-            Fault::Reset(wire) => {
-                let before = self.wire(*wire).hits();
-                self.wire(*wire).reset();
-                self.wire(*wire).hits() > before
-            }
+            Fault::Reset(wire) => self.hits(*wire, |wire| wire.reset()),
             Fault::Network(wire, fault, time) => {
                 let before = self.wire(*wire).hits();
                 self.wire(*wire).set(*fault);
                 thread::sleep(*time);
+                // Where nothing was on its way meanwhile, it has not fallen yet.
+                let fell = self.wire(*wire).hits() > before || self.hits(*wire, |_| ());
                 self.wire(*wire).set(NetworkFault::None);
-                self.wire(*wire).hits() > before
+                fell
             }
         }
+    }
+
+    /// Does it until a connection is hit, which is soon; whether one was.
+    fn hits(&self, wire: Wire, strike: impl Fn(&Proxy)) -> bool {
+        let (wire, began) = (self.wire(wire), Instant::now());
+        let before = wire.hits();
+        while began.elapsed() < SOON {
+            strike(wire);
+            if wire.hits() > before {
+                return true;
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+        false
     }
 
     fn wire(&self, wire: Wire) -> &Proxy {
