@@ -127,7 +127,7 @@ impl ElasticsearchIndex {
         let path = format!("/_index_template/_simulate_index/{index}");
         let doing = format!("looking for the template of {index}");
         let answer = self.client.request(&doing, Method::Post, &path, None).await?;
-        let simulated = self.survey(None).expect(&doing, answer)?;
+        let simulated = self.survey(None).good(&doing, answer)?;
         match identity_of(&simulated["template"]["mappings"]) {
             Some(store) if store == identity_text(identity) => Ok(()),
             _ => Err(self.survey(None).fault(
@@ -145,14 +145,14 @@ impl ElasticsearchIndex {
         if answer.error_type() == "resource_already_exists_exception" {
             return Ok(());
         }
-        self.survey(None).expect(&doing, answer).map(|_| ())
+        self.survey(None).good(&doing, answer).map(|_| ())
     }
 
     async fn change(&self, path: &str, body: Value) -> Result<(), Trouble> {
         let doing = format!("putting {}", path.trim_start_matches('/'));
         let body = Some(body.to_string().into_bytes());
         let answer = self.client.request(&doing, Method::Put, path, body).await?;
-        self.survey(None).expect(&doing, answer).map(|_| ())
+        self.survey(None).good(&doing, answer).map(|_| ())
     }
 
     fn offer(&self, shard: u32, index: &Arc<str>, lines: Lines) -> oneshot::Receiver<Reply> {

@@ -177,7 +177,7 @@ impl Survey<'_> {
         if answer.status == 404 && answer.error_type() == "index_not_found_exception" {
             return Ok(None);
         }
-        let Value::Object(indices) = self.expect(&doing, answer)? else {
+        let Value::Object(indices) = self.good(&doing, answer)? else {
             return Err(Trouble::Passing(self.text(&doing, "an answer that lists no indices")));
         };
         let found = |mut of: Value| Found {
@@ -193,7 +193,7 @@ impl Survey<'_> {
     }
 
     /// The body of a good answer. A 400 to a request of administration stays one; all else may pass.
-    pub(crate) fn expect(&self, doing: &str, answer: Answer) -> Result<Value, Trouble> {
+    pub(crate) fn good(&self, doing: &str, answer: Answer) -> Result<Value, Trouble> {
         if answer.ok() {
             return Ok(answer.body);
         }
