@@ -74,8 +74,9 @@ fn options(config: &mut ClientConfig, settings: &Kafka) -> Result<(), Trouble> {
     for (name, secret) in &settings.options {
         config.set(name, value(name, secret)?);
     }
-    // Without it the log does not tell why connections end.
-    config.set("bootstrap.servers", &settings.brokers).set_log_level(RDKafkaLogLevel::Info);
+    // Below Info the log does not tell why connections end.
+    let level = if given("debug") { RDKafkaLogLevel::Debug } else { RDKafkaLogLevel::Info };
+    config.set("bootstrap.servers", &settings.brokers).set_log_level(level);
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
         mpsc,
     },
@@ -27,6 +27,8 @@ use crate::{client::consumer, heard::Heard, trouble::trouble};
 const HAND_OVER: Duration = Duration::from_secs(2);
 /// For so long after a rebalance another is likely: what was revoked from one member is assigned to another one in a second round.
 const SECOND_ROUND: Duration = Duration::from_secs(3);
+/// How long the answers to the last commits of revoked partitions may take.
+const LAST_COMMITS: Duration = Duration::from_millis(250);
 /// A heartbeat is sent no sooner than the client's own thread looks whether one is due: each half second, unless it is woken.
 const WAKE: Duration = Duration::from_millis(50);
 
@@ -45,9 +47,10 @@ pub struct Revoked {
     _handed_over: mpsc::Sender<()>,
 }
 
-/// A member of the group, until it is dropped.
+/// A member of the group, until it leaves or is dropped.
 pub(crate) struct Member {
-    client: Arc<BaseConsumer<Context>>,
+    /// The member's thread owns the client, and drops it to leave.
+    client: Weak<BaseConsumer<Context>>,
     topic: String,
     ended: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -63,46 +66,35 @@ impl Member {
             consumer(settings)?.create_with_context(context).map_err(fault)?;
         client.subscribe(&[&settings.topic]).map_err(fault)?;
         let (client, ended) = (Arc::new(client), Arc::new(AtomicBool::new(false)));
+        let watched = Arc::downgrade(&client);
         let body = {
-            let (client, ended, topic) = (client.clone(), ended.clone(), settings.topic.clone());
+            let (ended, topic) = (ended.clone(), settings.topic.clone());
             move || {
-                let mut before = None;
-                while !ended.load(Ordering::Relaxed) {
-                    if let Some(Err(error)) = client.poll(WAKE) {
-                        // Troubles of connections are told as such, and those that last once.
-                        if !client.context().heard.is_told(&error) && before.as_ref() != Some(&error) {
-                            tracing::warn!("Kafka: the consumer group: {error}");
-                        }
-                        before = Some(error);
-                    }
-                    // Any question wakes that thread; whatever the answers are. The client joins again no sooner than a second
-                    // after it joined last, unless metadata came since.
-                    if client.context().rebalanced_within(SECOND_ROUND) {
-                        let _ = client.fetch_metadata(Some(&topic), HAND_OVER);
-                    } else {
-                        let _ = client.assignment();
-                    }
-                }
+                serve(&client, &topic, || ended.load(Ordering::Relaxed));
+                // While partitions that were revoked wait for the answers to their last commits, a client that is closed forgets to
+                // tell the group that it leaves (librdkafka 2.12, `rd_kafka_cgrp_incr_unassign_done`).
+                serve(&client, &topic, || !client.context().rebalanced_within(LAST_COMMITS));
             }
         };
         let thread = thread::Builder::new()
             .name("kafka-group".into())
             .spawn(body)
             .map_err(|error| Trouble::Final(format!("no thread for the consumer group: {error}")))?;
-        Ok((Member { client, topic: settings.topic.clone(), ended, thread: Some(thread) }, told))
+        Ok((Member { client: watched, topic: settings.topic.clone(), ended, thread: Some(thread) }, told))
     }
 
-    /// Leaves the group; the member's thread does the rest.
+    /// Leaves the group; the member's thread does it.
     pub(crate) fn leave(&self) {
-        self.client.unsubscribe();
+        self.ended.store(true, Ordering::Relaxed);
     }
 
     /// Tells the group, and whoever watches its lag, that everything before `next` is done. A courtesy: nothing waits for it,
     /// and a member that has lost the partition is refused.
     pub(crate) fn commit(&self, partition: i32, next: i64) {
+        let Some(client) = self.client.upgrade() else { return };
         let mut offsets = TopicPartitionList::new();
         let added = offsets.add_partition_offset(&self.topic, partition, Offset::Offset(next));
-        if let Err(error) = added.and_then(|()| self.client.commit(&offsets, CommitMode::Async)) {
+        if let Err(error) = added.and_then(|()| client.commit(&offsets, CommitMode::Async)) {
             tracing::debug!(target: "kafka", "committing offset {next} of partition {partition}: {error}");
         }
     }
@@ -110,10 +102,30 @@ impl Member {
 
 impl Drop for Member {
     fn drop(&mut self) {
-        self.ended.store(true, Ordering::Relaxed);
+        self.leave();
         if let Some(thread) = self.thread.take() {
-            // The client leaves the group when its last owner drops it, here.
             let _ = thread.join();
+        }
+    }
+}
+
+/// Serves the group's events until it is enough.
+fn serve(client: &BaseConsumer<Context>, topic: &str, enough: impl Fn() -> bool) {
+    let mut before = None;
+    while !enough() {
+        if let Some(Err(error)) = client.poll(WAKE) {
+            // Troubles of connections are told as such, and those that last once.
+            if !client.context().heard.is_told(&error) && before.as_ref() != Some(&error) {
+                tracing::warn!("Kafka: the consumer group: {error}");
+            }
+            before = Some(error);
+        }
+        // Any question wakes the client's own thread; whatever the answers are. The client joins again no sooner than a second after
+        // it joined last, unless metadata came since.
+        if client.context().rebalanced_within(SECOND_ROUND) {
+            let _ = client.fetch_metadata(Some(topic), HAND_OVER);
+        } else {
+            let _ = client.assignment();
         }
     }
 }
@@ -150,12 +162,6 @@ impl ConsumerContext for Context {
         };
         if let Err(error) = done {
             tracing::warn!("Kafka: rebalance: {error}");
-        }
-    }
-
-    fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
-        if let Err(error) = result {
-            tracing::debug!(target: "kafka", "committing offsets: {error}");
         }
     }
 }

@@ -126,6 +126,28 @@ fn a_member_that_dies_loses_its_partitions() {
     assert_eq!(&first | &second, BTreeSet::from([0, 1]));
 }
 
+#[test]
+fn a_member_that_leaves_behind_its_last_commit_is_not_waited_for() {
+    let settings = with(&topic(2), &[("session.timeout.ms", "120000")]);
+    let stays = source(&settings);
+    let mut told_stays = stays.join().unwrap();
+    assigned(&mut told_stays, 2);
+    for _ in 0..20 {
+        let comes = source(&settings);
+        let mut told_comes = comes.join().unwrap();
+        let Change::Revoked(revoked) = told(&mut told_stays) else { panic!("not revoked") };
+        drop(revoked);
+        let gone = assigned(&mut told_comes, 1);
+        let partition = gone.iter().copied().next().unwrap();
+        let mut reader = block_on(comes.open(PartitionId { partition, log: 0 }, &at(0, None))).unwrap();
+        (1..=20).for_each(|next| reader.committed(next));
+        drop(told_comes);
+        comes.leave();
+        drop((reader, comes));
+        assert_eq!(assigned(&mut told_stays, 1), gone);
+    }
+}
+
 /// Prints how long handing over takes; it asserts nothing of that, for it is the machine that decides.
 #[test]
 #[ignore = "a measurement"]

@@ -22,7 +22,7 @@ use super::{
 use crate::{error::Error, output::say};
 
 /// Hosts that come and go beside one that stays.
-const GUESTS: usize = 8;
+const GUESTS: usize = 25;
 const RATE: f64 = 1_000.0;
 /// No partition has moved for so long: the group is at rest.
 const REST: Duration = Duration::from_secs(4);
@@ -81,7 +81,9 @@ impl Rows {
                 }
                 if before.is_none_or(|(fence, ..)| fence != head.fence) {
                     moved_at = now;
-                    gaps.push(before.map_or(0.0, |(_, _, at)| (now - at).as_secs_f64()));
+                    let gap = before.map_or(0.0, |(_, _, at)| (now - at).as_secs_f64());
+                    tracing::debug!("partition {partition} had no owner for {:.0} ms", gap * 1e3);
+                    gaps.push(gap);
                 }
             }
         }

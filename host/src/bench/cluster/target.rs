@@ -70,7 +70,10 @@ impl Target {
     /// A host, until it is stopped.
     pub fn host(&self) -> Result<Running, Error> {
         let mut command = own()?;
-        command.args(["run", "--config"]).arg(&self.settings).env("CLICKMILL_LOG", "error");
+        command.args(["run", "--config"]).arg(&self.settings);
+        if std::env::var_os("CLICKMILL_LOG").is_none() {
+            command.env("CLICKMILL_LOG", "error");
+        }
         command.stdout(std::process::Stdio::null());
         Ok(Running(command.spawn().map_err(Error::io("a host of the bench cannot be started"))?))
     }
