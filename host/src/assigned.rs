@@ -57,18 +57,21 @@ impl Assigned {
         }
     }
 
-    /// Whether all partitions are this host's, whatever others do.
-    pub fn is_alone(&self) -> bool {
-        self.changes.is_none()
-    }
-
-    /// Partitions of a topic start when the group assigns them.
+    /// Partitions that the group assigns start when it does.
     pub fn start(&mut self, host: &mut Host) -> Result<(), Error> {
         if self.changes.is_some() {
             return Ok(());
         }
+        if self.is_topic() {
+            self.mine = (0..self.partitions).collect();
+            return self.settle(host);
+        }
         self.start_found(host)?;
         (0..self.shards).try_for_each(|shard| host.start_shard(shard))
+    }
+
+    fn is_topic(&self) -> bool {
+        matches!(self.shared.source, AnySource::Kafka(_))
     }
 
     /// Partitions of files and of generated traffic that do not run yet; followed files may become more.
@@ -121,6 +124,9 @@ impl Assigned {
             return Ok(());
         }
         let before = std::mem::replace(&mut self.partitions, partitions);
+        if self.changes.is_none() {
+            self.mine = (0..partitions).collect();
+        }
         for gone in partitions..before {
             host.leave_task(TaskId::Partition(self.id(gone)));
         }
@@ -129,7 +135,7 @@ impl Assigned {
 
     /// Starts what is this host's and tells what is not to leave.
     pub fn settle(&mut self, host: &mut Host) -> Result<(), Error> {
-        if self.changes.is_none() {
+        if !self.is_topic() {
             return Ok(());
         }
         let partitions = self.partitions;
@@ -182,17 +188,21 @@ fn listed(partitions: &[u32]) -> String {
     partitions.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// How often the broker is asked how many partitions there are.
+/// How often the broker is asked how many partitions there are, and when it has not answered.
 const ASK: Duration = Duration::from_secs(30);
+const ASK_AGAIN: Duration = Duration::from_secs(2);
 
 /// Tells how many partitions the topic has, again and again. A broker that is away is asked again.
 pub async fn watch(source: &AnySource, count: &watch::Sender<u32>) -> Infallible {
     loop {
-        if let AnySource::Kafka(source) = source
-            && let Ok(partitions) = source.partition_count().await
-        {
-            count.send_replace(partitions);
-        }
-        tokio::time::sleep(ASK).await;
+        let AnySource::Kafka(source) = source else { return std::future::pending().await };
+        let pause = match source.partition_count().await {
+            Ok(partitions) => {
+                count.send_replace(partitions);
+                ASK
+            }
+            Err(_) => ASK_AGAIN,
+        };
+        tokio::time::sleep(pause).await;
     }
 }

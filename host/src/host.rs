@@ -2,7 +2,8 @@
 //! leaves its thread.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
+    rc::Rc,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -11,13 +12,13 @@ use std::{
 };
 
 use clickmill_tasks::{
-    Ended,
+    Context, Ended,
     name::{PartitionId, TaskId},
     run_partition, run_shard,
 };
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use crate::{error::Error, setup::Setup};
+use crate::{error::Error, setup::Setup, world::World};
 
 /// A task to run until it is told to leave.
 struct Job {
@@ -180,21 +181,36 @@ fn work(setup: Setup, mut queue: UnboundedReceiver<Job>, ends: UnboundedSender<E
     };
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async move {
-        let mut tasks = tokio::task::JoinSet::new();
-        while let Some(job) = queue.recv().await {
-            let (context, ends) = (context.clone(), ends.clone());
-            tasks.spawn_local(async move {
-                let leave = || job.leave.load(Ordering::SeqCst);
-                let end = match job.task {
-                    TaskId::Partition(id) => {
-                        run_partition(context, id, job.beginning, job.alone, &leave).await
+        let (mut tasks, mut names, mut open) = (tokio::task::JoinSet::new(), HashMap::new(), true);
+        while open || !tasks.is_empty() {
+            tokio::select! {
+                job = queue.recv(), if open => match job {
+                    Some(job) => {
+                        let task = job.task;
+                        let spawned = tasks.spawn_local(run(context.clone(), job, ends.clone()));
+                        names.insert(spawned.id(), task);
                     }
-                    TaskId::Shard(shard) => run_shard(context, shard, &leave).await,
-                    TaskId::Meta => Ok(()),
-                };
-                let _ = ends.send((job.task, end));
-            });
+                    None => open = false,
+                },
+                Some(over) = tasks.join_next_with_id() => match over {
+                    Ok((id, ())) => drop(names.remove(&id)),
+                    Err(panic) => {
+                        let Some(task) = names.remove(&panic.id()) else { continue };
+                        let text = format!("{task} has panicked, which is a fault of clickmill; what was committed is safe");
+                        let _ = ends.send((task, Err(Ended::Failed(text))));
+                    }
+                },
+            }
         }
-        while tasks.join_next().await.is_some() {}
     });
+}
+
+async fn run(context: Rc<Context<World>>, job: Job, ends: UnboundedSender<End>) {
+    let leave = || job.leave.load(Ordering::SeqCst);
+    let end = match job.task {
+        TaskId::Partition(id) => run_partition(context, id, job.beginning, job.alone, &leave).await,
+        TaskId::Shard(shard) => run_shard(context, shard, &leave).await,
+        TaskId::Meta => Ok(()),
+    };
+    let _ = ends.send((job.task, end));
 }

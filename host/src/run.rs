@@ -233,7 +233,7 @@ async fn wait(
                 }
                 Some((_, Ok(()))) => work.settle(host)?,
                 None => {}
-                Some((TaskId::Partition(_), Err(ended))) if failed.is_none() && work.is_alone() => {
+                Some((TaskId::Partition(_), Err(ended))) if failed.is_none() && !kafka => {
                     host.leave_partitions();
                     failed = Some(Failed { ended, until: Instant::now() + GRACE });
                 }

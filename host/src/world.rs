@@ -86,11 +86,12 @@ impl Shared {
         Ok(Shared { config, plugins, source, store, index, die, began })
     }
 
-    /// Joins Kafka's consumer group, where the source is a topic. Who has joined is given partitions, which nobody else reads then.
+    /// Joins Kafka's consumer group, where a topic is shared with other hosts. Who has joined is given partitions, which nobody else
+    /// reads then. An embedded store is one host's, which reads all partitions: half of them would be half an answer.
     pub fn join(&self) -> Result<Option<Changes>, Trouble> {
-        match &self.source {
-            AnySource::Kafka(source) => source.join().map(Some),
-            AnySource::Files(_) | AnySource::Generate(_) => Ok(None),
+        match (&self.source, &self.store) {
+            (AnySource::Kafka(source), AnyStore::Hbase(_)) => source.join().map(Some),
+            _ => Ok(None),
         }
     }
 

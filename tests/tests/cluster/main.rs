@@ -4,7 +4,10 @@
 mod faults;
 mod shapes;
 
-use std::time::{Duration, Instant};
+use std::{
+    process::Stdio,
+    time::{Duration, Instant},
+};
 
 use clickmill_tests::{
     Folder, Traffic, answer, compare, documents, ndjson,
@@ -109,10 +112,16 @@ fn kafka_hbase_and_elasticsearch_give_the_answer_of_sql() {
         ]
     );
 
-    let beside = Folder::new("cluster-embedded");
-    beside.write("clickmill.toml", embedded(&name));
-    beside.ok(&["run", "--until-idle", "2s"]);
-    check(&beside, &traffic);
+    // Two embedded stores in one group: each host reads all partitions into its own.
+    let beside = [(); 2].map(|()| Folder::new("cluster-embedded"));
+    let hosts = beside.each_ref().map(|folder| {
+        folder.write("clickmill.toml", embedded(&name));
+        folder.command(&["run", "--until-idle", "2s"]).stdout(Stdio::null()).spawn().unwrap()
+    });
+    for (folder, mut host) in beside.iter().zip(hosts) {
+        assert!(host.wait().unwrap().success());
+        check(folder, &traffic);
+    }
 }
 
 #[test]

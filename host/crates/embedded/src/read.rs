@@ -199,10 +199,10 @@ impl StoreReader {
     ) -> Result<ControlFlow<()>, TableError> {
         let scan = open_listed(&self.folder, Table::Events, &file.name, &|_| true)?;
         let specs: Vec<Spec> = scan.specs().to_vec();
+        let place = specs.iter().position(|spec| &*spec.name == PLACE[2]);
         for rows in scan {
             let rows = rows?;
             for row in 0..rows.rows {
-                let place = specs.iter().position(|spec| &*spec.name == PLACE[2]);
                 let offset = place.and_then(|place| rows.columns[place].integer(row)).unwrap_or(-1);
                 if !wanted(offset) {
                     continue;

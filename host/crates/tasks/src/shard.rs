@@ -3,7 +3,7 @@
 mod commit;
 mod documents;
 
-use std::{rc::Rc, time::Duration};
+use std::{collections::BTreeSet, mem, rc::Rc, time::Duration};
 
 use futures_channel::mpsc::UnboundedReceiver;
 use futures_util::{FutureExt, StreamExt, select_biased, stream::FuturesUnordered};
@@ -31,8 +31,13 @@ pub(crate) struct Shard<E: Env> {
     work: ShardWork<E>,
     weights: Weights,
     inbox: UnboundedReceiver<Delta>,
-    /// A delta in memory had a gap before it, or none came for a while: the store has what is missing.
+    /// A delta in memory had a gap before it: the store has what is missing.
     behind: bool,
+    /// Partitions whose deltas have come from memory, without a gap, since the store was looked through last.
+    heard: BTreeSet<PartitionId>,
+    /// When it was looked through last, and how long that took.
+    caught_up_at: Duration,
+    catch_up_took: Duration,
     indexing: FuturesUnordered<Indexing>,
     /// Merged since the last commit.
     merged: ShardRow,
@@ -77,6 +82,9 @@ impl<E: Env + 'static> Shard<E> {
             work,
             inbox,
             behind: true,
+            heard: BTreeSet::new(),
+            caught_up_at: now,
+            catch_up_took: Duration::ZERO,
             indexing: FuturesUnordered::new(),
             change: ShardChange::default(),
             touched: 0,
@@ -139,13 +147,13 @@ impl<E: Env + 'static> Shard<E> {
     /// Until something comes: a delta, an answer of the index, or the time to look.
     async fn wait(&mut self) -> Result<(), Ended> {
         let context = self.context.clone();
-        // Commits rest as long as the last one took, so that merging keeps half of the time at least.
-        let rest = self.commit_took.saturating_sub(self.since_commit());
+        // Commits rest as long as the last one took, so that merging keeps half of the time at least; but one that a store kept
+        // waiting says nothing of the next.
+        let rest = self.commit_took.min(context.bounds.look).saturating_sub(self.since_commit());
         if !rest.is_zero() && !context.exchange.stopping() {
             context.env.sleep(rest).await;
         }
-        let remote = context.bounds.look / 8;
-        let sleep = context.env.sleep(remote).fuse();
+        let sleep = context.env.sleep(context.bounds.look / 8).fuse();
         let mut sleep = std::pin::pin!(sleep);
         let answered = select_biased! {
             delta = self.inbox.next() => {
@@ -155,10 +163,7 @@ impl<E: Env + 'static> Shard<E> {
                 None
             }
             answered = self.indexing.select_next_some() => Some(answered?),
-            () = sleep => {
-                self.behind = true;
-                None
-            }
+            () = sleep => None,
         };
         if let Some(answered) = answered {
             self.acknowledge(answered);
@@ -179,10 +184,18 @@ impl<E: Env + 'static> Shard<E> {
         while let Some(Some(delta)) = self.inbox.next().now_or_never() {
             self.take(delta).await?;
         }
-        if self.behind && !self.is_full() {
+        if (self.behind || self.is_to_look()) && !self.is_full() {
             self.catch_up().await?;
         }
         Ok(())
+    }
+
+    /// Whether partitions of other hosts may have something. How long looking takes bounds how often: many shards must not keep the
+    /// store busy with it.
+    fn is_to_look(&self) -> bool {
+        let look = self.context.bounds.look;
+        let rest = (4 * self.catch_up_took).clamp(look / 8, look);
+        self.context.env.now() >= self.caught_up_at + rest
     }
 
     fn is_full(&self) -> bool {
@@ -197,6 +210,7 @@ impl<E: Env + 'static> Shard<E> {
             self.behind = true;
             return Ok(());
         }
+        self.heard.insert(delta.partition);
         if delta.commit > position {
             later(TaskId::Partition(delta.partition), delta.epoch, self.context.epoch)?;
             self.merge(delta.partition, delta.commit, &delta.block[delta.share]).await?;
@@ -217,12 +231,18 @@ impl<E: Env + 'static> Shard<E> {
         Ok(())
     }
 
-    /// Merges from the store what every partition's outbox still has for this shard, in order.
+    /// Merges from the store what the partitions' outboxes still have for this shard, in order: of those that are not heard from
+    /// memory, and of all where something is missing.
     async fn catch_up(&mut self) -> Result<(), Ended> {
         let context = self.context.clone();
-        self.behind = false;
+        let began = context.env.now();
+        let heard = mem::take(&mut self.heard);
+        let heard = if mem::take(&mut self.behind) { BTreeSet::new() } else { heard };
         for task in context.sure(|| context.env.store().tasks()).await? {
             let TaskId::Partition(partition) = task else { continue };
+            if heard.contains(&partition) {
+                continue;
+            }
             let Some(bytes) = context.sure(|| context.env.store().read_row(task)).await? else { continue };
             let row = PartitionRow::decode(task, &bytes)?;
             later(task, row.outbox.last().map_or(0, |outgoing| outgoing.epoch), context.epoch)?;
@@ -257,6 +277,8 @@ impl<E: Env + 'static> Shard<E> {
                 self.horizon = self.horizon.max(row.horizon);
             }
         }
+        self.caught_up_at = context.env.now();
+        self.catch_up_took = self.caught_up_at.saturating_sub(began);
         Ok(())
     }
 }

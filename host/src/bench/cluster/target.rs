@@ -93,7 +93,11 @@ impl Running {
     /// Asks it to end, and waits.
     pub fn stop(mut self) -> Result<(), Error> {
         self.end()?;
-        self.0.wait().map(drop).map_err(Error::io("a host of the bench cannot be waited for"))
+        let ended = self.0.wait().map_err(Error::io("a host of the bench cannot be waited for"))?;
+        match ended.success() {
+            true => Ok(()),
+            false => Err(Error::Other(format!("a host of the bench failed: {ended}"))),
+        }
     }
 }
 

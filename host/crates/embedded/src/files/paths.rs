@@ -53,7 +53,7 @@ pub fn look(path: &Path) -> Result<Option<Found>, Trouble> {
             Ok(Some(Found { path, identity, size: metadata.len(), calm }))
         }
         Ok(_) => Ok(None),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) if absent(&error) => Ok(None),
         Err(error) => Err(io_trouble("read", path, &error)),
     }
 }
@@ -100,7 +100,7 @@ impl Patterns {
                             pattern.display()
                         )));
                     }
-                    Err(error) if error.kind() == io::ErrorKind::NotFound && !complete => Vec::new(),
+                    Err(error) if absent(&error) && !complete => Vec::new(),
                     Err(error) => return Err(io_trouble("read", pattern, &error)),
                 }
             };

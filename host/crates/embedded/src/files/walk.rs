@@ -256,11 +256,8 @@ impl Walk {
                         idle = false;
                     }
                     Ok(None) => {}
-                    Err(error) => {
-                        let error = self.broken(&error);
-                        // What comes after it may be read meanwhile, but not before it is known to be whole.
-                        error?;
-                    }
+                    // What comes after it may be read meanwhile, but not before it is known to be whole.
+                    Err(error) => self.broken(&error)?,
                 }
             }
             if idle && !(self.follow && self.survey(feeder)?) {

@@ -48,7 +48,17 @@ impl EventLog {
     pub fn start(folder: PathBuf, partition: PartitionId, stats: Arc<Stats>) -> Result<EventLog, Trouble> {
         let (sender, queue) = mpsc::channel();
         let (ready, plain) = (Vec::new(), Plain::new());
-        let log = Log { folder, partition, stats, open: None, ready, settled: false, plain, number: 0 };
+        let log = Log {
+            folder,
+            partition,
+            stats,
+            open: None,
+            ready,
+            settled: false,
+            plain,
+            number: 0,
+            still_there: Vec::new(),
+        };
         let spawned =
             thread::Builder::new().name(format!("events {partition}")).spawn(move || log.serve(&queue));
         spawned.map_err(|error| Trouble::Final(format!("cannot start a thread: {error}")))?;
@@ -126,6 +136,8 @@ struct Log {
     settled: bool,
     plain: Plain,
     number: u32,
+    /// Dead letters, by fence, whose events could not be taken out of the files yet.
+    still_there: Vec<(u64, Vec<i64>)>,
 }
 
 impl Log {
@@ -138,7 +150,12 @@ impl Log {
                     drop(batch);
                     drop(reply.send(put));
                 }
-                Message::Dead(fence, offsets) => self.dead(fence, &offsets),
+                // As below.
+                Message::Dead(fence, offsets) => {
+                    if self.dead(fence, &offsets).is_err() {
+                        self.still_there.push((fence, offsets));
+                    }
+                }
                 // Where it fails now, it is tried again when the files are wanted, and then somebody hears of it.
                 Message::Settle => drop(self.settle()),
                 Message::Finish(commit, reply) => drop(reply.send(self.finish(commit))),
@@ -180,19 +197,18 @@ impl Log {
         writer.appended(rows)
     }
 
-    fn dead(&mut self, fence: u64, offsets: &[i64]) {
+    fn dead(&mut self, fence: u64, offsets: &[i64]) -> Result<(), ParquetError> {
         if let Some(open) = self.open.as_mut().filter(|open| open.fence == fence) {
             open.dead.extend(offsets.iter().filter(|&&offset| offset >= open.first && offset <= open.last));
         }
         for ready in self.ready.iter_mut().filter(|ready| ready.file.fence == fence) {
             let (first, last) = (ready.file.first, ready.file.last);
             let dead: BTreeSet<i64> = offsets.iter().copied().filter(|&o| o >= first && o <= last).collect();
-            if !dead.is_empty()
-                && let Ok(again) = rewrite(&ready.sealed, |offset| !dead.contains(&offset), &mut self.plain)
-            {
-                ready.replace(again);
+            if !dead.is_empty() {
+                ready.replace(rewrite(&ready.sealed, |offset| !dead.contains(&offset), &mut self.plain)?);
             }
         }
+        Ok(())
     }
 
     /// Makes a whole file of what is open.
@@ -214,6 +230,10 @@ impl Log {
     }
 
     fn finish(&mut self, commit: Option<(u64, i64)>) -> Result<Vec<EventFile>, Trouble> {
+        while let Some((fence, offsets)) = self.still_there.last().cloned() {
+            self.dead(fence, &offsets).map_err(|error| broken(self.partition, &error))?;
+            self.still_there.pop();
+        }
         let late = |of: u64| commit.is_some_and(|(fence, _)| of < fence);
         self.open.take_if(|open| late(open.fence));
         for ready in self.ready.extract_if(.., |ready| late(ready.file.fence)) {

@@ -122,8 +122,8 @@ fn main() -> ExitCode {
             }
         }
         let scenes = |seed| [scenes::rivals(seed), scenes::guilty(seed)];
-        let outages = (0..30).map(scenes::outage);
-        for broken in (0..200).flat_map(scenes).chain(outages).flatten() {
+        let longer = (0..30).flat_map(|seed| [scenes::outage(seed), scenes::busy(seed)]);
+        for broken in (0..200).flat_map(scenes).chain(longer).flatten() {
             println!("{broken}");
             well = false;
         }

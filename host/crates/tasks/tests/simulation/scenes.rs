@@ -7,7 +7,7 @@ use clickmill_tasks::{Progress, name::TaskId};
 use crate::{
     chaos::{History, PATIENCE, RIVAL},
     invariants::partition,
-    log::{Fate, Mark},
+    log::{Fate, Mark, Record},
     random::Random,
     setup::{PARTITIONS, Setup},
     world::{Away, World},
@@ -101,6 +101,59 @@ pub fn guilty(seed: u64) -> Option<String> {
     world.broken.take()
 }
 
+/// A shard that its own host's partition keeps busy merges what a partition of another host has committed all the same.
+pub fn busy(seed: u64) -> Option<String> {
+    const NEAR: usize = 3_000;
+    let mut history = calm(seed, |setup| {
+        (setup.refuses, setup.shard_traps, setup.records, setup.odd) = (None, 0.0, 20, 0.0);
+        (setup.batch, setup.bounds.commit_bytes, setup.bounds.waiting) = (1, 1, 1000);
+        (setup.bounds.look, setup.bounds.outbox) = (Duration::from_secs(8), usize::MAX);
+    });
+    let shards = history.world.borrow().setup.shards;
+    {
+        let world = &mut *history.world.borrow_mut();
+        let log = &mut world.logs[0];
+        let (first, begin) = (log.first, log.records[0].time);
+        let numbered = (0..NEAR as i64).zip(log.records.clone().into_iter().cycle());
+        let records = numbered.map(|(n, record)| Record {
+            offset: first + n,
+            time: begin + n,
+            own: begin + n,
+            ..record
+        });
+        (log.records, log.written, log.end) = (records.collect(), NEAR, first + NEAR as i64);
+    }
+    let firsts = [0, 1].map(|p| history.world.borrow().logs[p].first);
+    history.slots[0].start(TaskId::Partition(partition(0)), 1, firsts[0], true);
+    history.slots[1].start(TaskId::Partition(partition(1)), 2, firsts[1], true);
+    (0..shards)
+        .for_each(|shard| history.slots[0].start(TaskId::Shard(shard), 3 + u64::from(shard), 0, false));
+    let mut ended_at = None;
+    for _ in 0..PATIENCE {
+        let world = history.world.borrow();
+        let row = world.partition_row(1).filter(|row| row.ended);
+        let merged =
+            |shard: u32| world.shard_row(shard).and_then(|row| row.merged.get(&partition(1)).copied());
+        if let Some(row) = row {
+            let at = *ended_at.get_or_insert(world.now);
+            if (0..shards).all(|shard| merged(shard) >= Some(row.last[shard as usize])) {
+                break;
+            }
+            if world.now > at + world.setup.bounds.look {
+                drop(world);
+                history.world.borrow_mut().need(false, || "a busy shard does not look at other hosts".into());
+                break;
+            }
+        }
+        drop(world);
+        history.advance();
+    }
+    let world = &mut *history.world.borrow_mut();
+    let near = world.partition_row(0).is_some_and(|row| row.ended);
+    world.need(!near, || "the near partition ended too soon to keep the shards busy".into());
+    world.broken.take().map(|broken| format!("seed {seed}: {broken}"))
+}
+
 /// A service is away for ten minutes, at the beginning or in the middle, while there is much to read: reading stops, so that what is
 /// held in memory stays as it is, and afterwards everything is there.
 pub fn outage(seed: u64) -> Option<String> {
@@ -158,8 +211,15 @@ pub fn outage(seed: u64) -> Option<String> {
         });
         (world.away, world.changed_at) = (None, world.now);
     }
+    let back = history.world.borrow().now;
     history.settle("after the outage");
     history.check_rest(false);
+    {
+        // What took ten minutes then must not set the pace now.
+        let world = &mut *history.world.borrow_mut();
+        let took = world.now - back;
+        world.need(took < LONG / 2, || format!("it rests only {took:?} after the service is back"));
+    }
     let broken = history.world.borrow_mut().broken.take();
     broken.map(|broken| format!("{case}: {broken}"))
 }
