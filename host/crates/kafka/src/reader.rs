@@ -31,8 +31,9 @@ use crate::{
 
 /// How long nothing must have come after the end before the broker is asked whether a hole lies there.
 const QUIET: Duration = Duration::from_millis(300);
-/// How many events of the client, which are few, are served before a batch is given.
-const EVENTS: usize = 16;
+/// How many events of the client are served before a batch is given, at most: with each refresh it logs some lines for each
+/// partition of the topic.
+const EVENTS: usize = 100_000;
 
 type Answer = Result<Fetched, Trouble>;
 
@@ -234,10 +235,15 @@ impl Reading<'_> {
         }
         // The client goes on in a topic that was made anew under its name, but says so before the first record of it. What it
         // said may wait in its queue.
+        let heard = &self.client.context().heard;
         for _ in 0..EVENTS {
-            let _ = self.client.poll(Duration::ZERO);
+            let before = heard.told();
+            // It does not say whether it served an event.
+            if self.client.poll(Duration::ZERO).is_none() && heard.told() == before {
+                break;
+            }
         }
-        if self.client.context().heard.is_spent() {
+        if heard.is_spent() {
             return Err(self.passing("the topic was made anew under its name, so the position is checked"));
         }
         answer
