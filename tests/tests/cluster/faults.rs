@@ -15,7 +15,10 @@ use clickmill_tests::{
     services::{address, elasticsearch, on_the_cluster, unique},
 };
 use futures_executor::block_on;
-use rdkafka::{Offset, TopicPartitionList, admin::AdminOptions};
+use rdkafka::{
+    Offset, TopicPartitionList,
+    admin::{AdminOptions, NewTopic, TopicReplication},
+};
 
 use crate::{PARTITIONS, admin, check, create, topic, write};
 
@@ -107,6 +110,45 @@ fn a_topic_that_does_not_exist_is_an_error_that_says_how_to_make_it() {
             "{said}"
         );
     }
+}
+
+#[test]
+fn check_tells_how_the_broker_keeps_the_topic() {
+    let name = unique("kept");
+    let hour = NewTopic::new(&name, 1, TopicReplication::Fixed(1))
+        .set("min.insync.replicas", "1")
+        .set("unclean.leader.election.enable", "true")
+        .set("retention.ms", "3600000")
+        .set("retention.bytes", "1073741824");
+    block_on(admin().create_topics([&hour], &AdminOptions::new())).unwrap()[0].as_ref().unwrap();
+    let said = folder(&on_the_cluster(&name)).ok(&["check"]);
+    let lines = [
+        "source    a topic of 1 partition\n",
+        "replication factor 1, min.insync.replicas=1, unclean.leader.election.enable=true, records are kept for 1h, and up to \
+         1GiB in each partition\n",
+        "better: with replication factor 1 the loss of one disk loses records",
+        "better: with unclean.leader.election.enable=true a broker that lacks records",
+        "better: records that were not read within 1h are deleted",
+        "all is there",
+    ];
+    for line in lines {
+        assert!(said.contains(line), "{line}: {said}");
+    }
+}
+
+#[test]
+fn a_gateway_that_does_not_answer_among_several_is_not_all_there() {
+    let name = unique("gateways");
+    create(&name);
+    let gateway = address("HBASE_THRIFT");
+    let (host, port) = gateway.rsplit_once(':').unwrap();
+    let both = format!("gateways = [\"{gateway}\", \"{NOWHERE}\"]");
+    let settings = on_the_cluster(&name).replace(&format!("host = \"{host}\"\nport = {port}"), &both);
+    let output = folder(&settings).run(&["check"]);
+    let (said, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(1), "{said}{error}");
+    assert!(said.contains(&format!("{gateway} answers")) && !said.contains("all is there"), "{said}");
+    assert!(error.contains("no answer from 1 gateway; all else is there"), "{error}");
 }
 
 #[test]
@@ -202,12 +244,18 @@ fn a_topic_that_was_made_anew_and_is_shorter_is_not_idle() {
     folder.ok(&["run", "--until-idle", "1s"]);
     let second = make_anew(&name, 100);
     let said = fails(&folder, &["run", "--until-idle", "1s"], 1);
-    assert!(said.contains("the topic is shorter than it was. Choose: `clickmill run --resume-at new-log`"), "{said}");
+    assert!(
+        said.contains("the topic is shorter than it was. Choose: `clickmill run --resume-at new-log`"),
+        "{said}"
+    );
     // Neither end of the topic lies behind the position.
     for (choice, offset) in [("earliest", 0), ("latest", 100)] {
         assert!(!said.contains(&format!("`{choice}`")), "{said}");
         let said = fails(&folder, &["run", "--until-idle", "1s", "--resume-at", choice], 1);
-        assert!(said.contains(&format!("`{choice}` cannot be chosen here: it is offset {offset},")), "{said}");
+        assert!(
+            said.contains(&format!("`{choice}` cannot be chosen here: it is offset {offset},")),
+            "{said}"
+        );
         assert!(said.contains("--resume-at new-log"), "{said}");
     }
     folder.ok(&["run", "--until-idle", "1s", "--resume-at", "new-log"]);
@@ -326,11 +374,23 @@ fn a_mapping_that_conflicts_is_an_error_and_an_index_that_was_deleted_stays_away
     folder.ok(&["run", "--until-idle", "1s"]);
     let index = format!("{name}-url-country-1h");
     let mut mappings = elasticsearch("GET", &format!("/{index}/_mapping"), None)[&index]["mappings"].take();
-    mappings["properties"]["clicks"] = serde_json::json!({"type": "keyword"});
-    elasticsearch("DELETE", &format!("/{index}"), None);
-    elasticsearch("PUT", &format!("/{index}"), Some(&serde_json::json!({"mappings": mappings}).to_string()));
-    let said = fails(&folder, &["run", "--until-idle", "1s"], 1);
-    assert!(said.contains("the field clicks is keyword, not long"), "{said}");
+    let conflicts = [
+        (
+            "@timestamp",
+            serde_json::json!({"type": "date", "format": "epoch_second"}),
+            "the field @timestamp is date with format \"epoch_second\", not date",
+        ),
+        ("clicks", serde_json::json!({"type": "keyword"}), "the field clicks is keyword, not long"),
+    ];
+    for (field, other, says) in conflicts {
+        let ours = std::mem::replace(&mut mappings["properties"][field], other);
+        elasticsearch("DELETE", &format!("/{index}"), None);
+        let body = serde_json::json!({"mappings": mappings}).to_string();
+        elasticsearch("PUT", &format!("/{index}"), Some(&body));
+        let said = fails(&folder, &["run", "--until-idle", "1s"], 1);
+        assert!(said.contains(says), "{said}");
+        mappings["properties"][field] = ours;
+    }
     elasticsearch("DELETE", &format!("/{index}"), None);
     let said = fails(&folder, &["run", "--until-idle", "1s"], 1);
     assert!(said.contains("it was deleted; `clickmill reindex` makes it again"), "{said}");
