@@ -1,4 +1,6 @@
-//! `clickmill check`: loads every plugin, tries each service by the real operation, and says what is missing.
+//! `clickmill check`: loads every plugin, asks each service for what the settings name, and says what is missing or would be better.
+//! It makes an empty store where there is none, as HBase's tables; it writes nothing else, reads no record of a topic and asks for no
+//! right by using it, so one that is missing may be found by `run` first.
 
 use std::{process::ExitCode, sync::Arc, time::Instant};
 
@@ -36,7 +38,13 @@ pub fn check(args: Args) -> Result<ExitCode, Error> {
         .enable_all()
         .build()
         .map_err(Error::io("no runtime can be started"))?;
-    runtime.block_on(services(&config, &pipeline))?;
+    let silent = runtime.block_on(services(&config, &pipeline))?;
+    if silent > 0 {
+        return Err(Error::Other(format!(
+            "no answer from {}; all else is there",
+            counted(silent, "gateway")
+        )));
+    }
     say("all is there")?;
     Ok(ExitCode::SUCCESS)
 }
@@ -60,10 +68,12 @@ fn show(plan: &Plan) -> Result<(), Error> {
     Ok(())
 }
 
-async fn services(config: &Arc<Config>, pipeline: &load::Pipeline) -> Result<(), Error> {
-    if let Store::Hbase(hbase) = &config.store {
-        gateways(hbase)?;
-    }
+/// How many gateways do not answer although the store does: any other fault is an error.
+async fn services(config: &Arc<Config>, pipeline: &load::Pipeline) -> Result<usize, Error> {
+    let silent = match &config.store {
+        Store::Hbase(hbase) => gateways(hbase)?,
+        Store::Embedded { .. } => 0,
+    };
     let shared = Shared::open(config.clone(), pipeline.plugins.clone(), Instant::now()).await?;
     let env = shared.world();
     let known = shared.store.read_row(TaskId::Meta).await?.map(|row| meta::decode(&row)).transpose()?;
@@ -106,6 +116,11 @@ async fn services(config: &Arc<Config>, pipeline: &load::Pipeline) -> Result<(),
             source.require_topic().await?;
             let partitions = source.partition_count().await? as usize;
             say(format_args!("source    a topic of {}", counted(partitions, "partition")))?;
+            let kept = source.kept().await?;
+            say(format_args!("          {}", kept.told))?;
+            for line in kept.better {
+                say(format_args!("          better: {line}"))?;
+            }
         }
     }
     match &shared.index {
@@ -122,11 +137,11 @@ async fn services(config: &Arc<Config>, pipeline: &load::Pipeline) -> Result<(),
             }
         }
     }
-    Ok(())
+    Ok(silent)
 }
 
-/// Each gateway by itself: a store opens where any of them answers.
-fn gateways(hbase: &Hbase) -> Result<(), Error> {
+/// Each gateway by itself, for a store opens where any of them answers; how many do not.
+fn gateways(hbase: &Hbase) -> Result<usize, Error> {
     let asked = HbaseStore::gateways(hbase);
     if asked.len() > 1 {
         for (gateway, answer) in &asked {
@@ -136,7 +151,7 @@ fn gateways(hbase: &Hbase) -> Result<(), Error> {
             }
         }
     }
-    Ok(())
+    Ok(asked.iter().filter(|(_, answer)| answer.is_err()).count())
 }
 
 fn counted(count: usize, what: &str) -> String {

@@ -304,7 +304,8 @@ fn current_logs(rows: &Rows) -> BTreeMap<u32, u32> {
     rows.partitions.keys().map(|id| (id.partition, id.log)).collect()
 }
 
-/// Moves partitions whose position does not fit their source on, as chosen. One that fits is left alone.
+/// Moves partitions whose position does not fit their source on, as chosen. One that fits is left alone; where one of them cannot go
+/// on as chosen, for offsets never go back, that is an error and none is moved.
 async fn resume(
     choice: ResumeAt,
     setup: &Setup,
@@ -312,28 +313,42 @@ async fn resume(
     rows: &Rows,
     logs: &mut BTreeMap<u32, u32>,
 ) -> Result<(), Error> {
-    let context = setup.clone().context()?;
+    let (context, source) = (setup.clone().context()?, &setup.shared.source);
+    let mut moves = Vec::new();
     for (&id, row) in &rows.partitions {
         if logs.get(&id.partition) != Some(&id.log) {
             continue;
         }
         let mut position = row.position.clone();
-        position.log_content = world::log_content(&setup.shared.store, &position).await?.map(Into::into);
-        let open = async || match setup.shared.source.open(id, &position).await {
+        let content = patience.ask(async || world::log_content(&setup.shared.store, &position).await).await?;
+        position.log_content = content.map(Into::into);
+        let open = async || match source.open(id, &position).await {
             Ok(_) => Ok(None),
             Err(Trouble::Final(misfit)) => Ok(Some(misfit)),
             Err(passing) => Err(passing.into()),
         };
         let Some(misfit) = patience.ask(open).await? else { continue };
-        let next = match choice {
+        let end = match choice {
             ResumeAt::NewLog => {
                 tracing::warn!("{misfit}; going on with log {} of partition {}", id.log + 1, id.partition);
                 logs.insert(id.partition, id.log + 1);
                 continue;
             }
-            ResumeAt::Earliest => setup.shared.source.resume(id, &position, false).await?,
-            ResumeAt::Latest => setup.shared.source.resume(id, &position, true).await?,
+            ResumeAt::Earliest => false,
+            ResumeAt::Latest => true,
         };
+        let next = patience.ask(async || Ok(source.resume(id, &position, end).await?)).await?;
+        if next.next < position.next {
+            return Err(Error::Other(format!(
+                "{misfit}. `{}` cannot be chosen here: it is offset {}, before the position, and records would count twice. No \
+                 partition was moved",
+                if end { "latest" } else { "earliest" },
+                next.next
+            )));
+        }
+        moves.push((id, misfit, next));
+    }
+    for (id, misfit, next) in moves {
         tracing::warn!("{misfit}; going on at offset {} as told", next.next);
         clickmill_tasks::reposition(&context, id, next).await?;
     }

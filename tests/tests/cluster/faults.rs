@@ -11,11 +11,14 @@ use clickmill_hbase::HbaseStore;
 use clickmill_settings::{Gateway, Hbase};
 use clickmill_tasks::{env::Store as _, name::TaskId};
 use clickmill_tests::{
-    Folder, Traffic, answer, compare, documents,
+    Click, Folder, Traffic, answer, compare, documents, ndjson,
     services::{address, elasticsearch, on_the_cluster, unique},
 };
 use futures_executor::block_on;
-use rdkafka::admin::AdminOptions;
+use rdkafka::{
+    Offset, TopicPartitionList,
+    admin::{AdminOptions, NewTopic, TopicReplication},
+};
 
 use crate::{PARTITIONS, admin, check, create, topic, write};
 
@@ -110,6 +113,45 @@ fn a_topic_that_does_not_exist_is_an_error_that_says_how_to_make_it() {
 }
 
 #[test]
+fn check_tells_how_the_broker_keeps_the_topic() {
+    let name = unique("kept");
+    let hour = NewTopic::new(&name, 1, TopicReplication::Fixed(1))
+        .set("min.insync.replicas", "1")
+        .set("unclean.leader.election.enable", "true")
+        .set("retention.ms", "3600000")
+        .set("retention.bytes", "1073741824");
+    block_on(admin().create_topics([&hour], &AdminOptions::new())).unwrap()[0].as_ref().unwrap();
+    let said = folder(&on_the_cluster(&name)).ok(&["check"]);
+    let lines = [
+        "source    a topic of 1 partition\n",
+        "replication factor 1, min.insync.replicas=1, unclean.leader.election.enable=true, records are kept for 1h, and up to \
+         1GiB in each partition\n",
+        "better: with replication factor 1 the loss of one disk loses records",
+        "better: with unclean.leader.election.enable=true a broker that lacks records",
+        "better: records that were not read within 1h are deleted",
+        "all is there",
+    ];
+    for line in lines {
+        assert!(said.contains(line), "{line}: {said}");
+    }
+}
+
+#[test]
+fn a_gateway_that_does_not_answer_among_several_is_not_all_there() {
+    let name = unique("gateways");
+    create(&name);
+    let gateway = address("HBASE_THRIFT");
+    let (host, port) = gateway.rsplit_once(':').unwrap();
+    let both = format!("gateways = [\"{gateway}\", \"{NOWHERE}\"]");
+    let settings = on_the_cluster(&name).replace(&format!("host = \"{host}\"\nport = {port}"), &both);
+    let output = folder(&settings).run(&["check"]);
+    let (said, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(1), "{said}{error}");
+    assert!(said.contains(&format!("{gateway} answers")) && !said.contains("all is there"), "{said}");
+    assert!(error.contains("no answer from 1 gateway; all else is there"), "{error}");
+}
+
+#[test]
 fn a_store_belongs_to_its_topic_its_definition_and_its_version() {
     let (name, other) = (unique("owned"), unique("other"));
     let traffic = topic(&name, 300, 50);
@@ -197,12 +239,27 @@ fn a_topic_that_is_made_anew_under_a_host_ends_it() {
 #[test]
 fn a_topic_that_was_made_anew_and_is_shorter_is_not_idle() {
     let name = unique("shorter");
-    topic(&name, 400, 50);
+    let first = topic(&name, 400, 50);
     let folder = folder(&on_the_cluster(&name));
     folder.ok(&["run", "--until-idle", "1s"]);
-    make_anew(&name, 100);
+    let second = make_anew(&name, 100);
     let said = fails(&folder, &["run", "--until-idle", "1s"], 1);
-    assert!(said.contains("the topic is shorter than it was") && said.contains("--resume-at"), "{said}");
+    assert!(
+        said.contains("the topic is shorter than it was. Choose: `clickmill run --resume-at new-log`"),
+        "{said}"
+    );
+    // Neither end of the topic lies behind the position.
+    for (choice, offset) in [("earliest", 0), ("latest", 100)] {
+        assert!(!said.contains(&format!("`{choice}`")), "{said}");
+        let said = fails(&folder, &["run", "--until-idle", "1s", "--resume-at", choice], 1);
+        assert!(
+            said.contains(&format!("`{choice}` cannot be chosen here: it is offset {offset},")),
+            "{said}"
+        );
+        assert!(said.contains("--resume-at new-log"), "{said}");
+    }
+    folder.ok(&["run", "--until-idle", "1s", "--resume-at", "new-log"]);
+    logs(&folder, &first, &second);
 }
 
 #[test]
@@ -213,10 +270,16 @@ fn another_topic_under_the_same_name_is_read_only_as_told() {
     folder.ok(&["run", "--until-idle", "1s"]);
     let second = make_anew(&name, 500);
     let said = fails(&folder, &["run", "--until-idle", "1s"], 1);
-    assert!(said.contains("made anew") && said.contains("--resume-at"), "{said}");
+    assert!(said.contains("made anew") && said.contains("--resume-at new-log`"), "{said}");
+    let said = fails(&folder, &["run", "--until-idle", "1s", "--resume-at", "earliest"], 1);
+    assert!(said.contains("`earliest` cannot be chosen here: it is offset 0,"), "{said}");
 
     folder.ok(&["run", "--until-idle", "1s", "--resume-at", "new-log"]);
-    // A log of its own: nobody's visit goes on from the one into the other.
+    logs(&folder, &first, &second);
+}
+
+/// The answer is that of two logs: nobody's visit goes on from the one into the other.
+fn logs(folder: &Folder, first: &[Traffic], second: &[Traffic]) {
     let mut clicks: Vec<_> = first.iter().flat_map(|traffic| traffic.clicks.clone()).collect();
     clicks.extend(second.iter().flat_map(|traffic| traffic.clicks.clone()).map(|mut click| {
         click.partition += PARTITIONS;
@@ -224,6 +287,44 @@ fn another_topic_under_the_same_name_is_read_only_as_told() {
     }));
     let found = documents(&folder.ok(&["query", "--format", "ndjson", "--limit", "0"]));
     compare(&found, &answer(&clicks).unwrap()).unwrap();
+}
+
+/// Deletes the records of each partition that lie before an offset.
+fn delete_before(name: &str, offset: i64) {
+    let mut before = TopicPartitionList::new();
+    for partition in 0..PARTITIONS {
+        before.add_partition_offset(name, partition as i32, Offset::Offset(offset)).unwrap();
+    }
+    block_on(admin().delete_records(&before, &AdminOptions::new())).unwrap();
+}
+
+#[test]
+fn records_that_were_deleted_unread_are_passed_over_as_told() {
+    for choice in ["earliest", "latest"] {
+        let name = unique(choice);
+        let mut traffic = topic(&name, 300, 50);
+        let folder = folder(&on_the_cluster(&name));
+        folder.ok(&["run", "--until-idle", "1s"]);
+        write(&name, &mut traffic, 200);
+        delete_before(&name, 400);
+        let said = fails(&folder, &["run", "--until-idle", "1s"], 1);
+        assert!(said.contains("the position 300 lies outside of what is there, 400 to 500"), "{said}");
+        for choice in ["`clickmill run --resume-at earliest`", "`latest`", "`new-log`"] {
+            assert!(said.contains(choice), "{choice}: {said}");
+        }
+        folder.ok(&["run", "--until-idle", "1s", "--resume-at", choice]);
+        write(&name, &mut traffic, 100);
+        folder.ok(&["run", "--until-idle", "1s"]);
+
+        let from = if choice == "earliest" { 400 } else { 500 };
+        let read = |click: &&Click| click.offset < 300 || click.offset >= from;
+        let clicks: Vec<_> =
+            traffic.iter().flat_map(|traffic| traffic.clicks.iter().filter(read)).cloned().collect();
+        let found = documents(&folder.ok(&["query", "--format", "ndjson", "--limit", "0"]));
+        compare(&found, &answer(&clicks).unwrap()).unwrap();
+        let events = ndjson(&folder.ok(&["events", "--format", "ndjson", "--limit", "0"]));
+        assert_eq!(events.len(), clicks.len());
+    }
 }
 
 #[test]
@@ -273,11 +374,23 @@ fn a_mapping_that_conflicts_is_an_error_and_an_index_that_was_deleted_stays_away
     folder.ok(&["run", "--until-idle", "1s"]);
     let index = format!("{name}-url-country-1h");
     let mut mappings = elasticsearch("GET", &format!("/{index}/_mapping"), None)[&index]["mappings"].take();
-    mappings["properties"]["clicks"] = serde_json::json!({"type": "keyword"});
-    elasticsearch("DELETE", &format!("/{index}"), None);
-    elasticsearch("PUT", &format!("/{index}"), Some(&serde_json::json!({"mappings": mappings}).to_string()));
-    let said = fails(&folder, &["run", "--until-idle", "1s"], 1);
-    assert!(said.contains("the field clicks is keyword, not long"), "{said}");
+    let conflicts = [
+        (
+            "@timestamp",
+            serde_json::json!({"type": "date", "format": "epoch_second"}),
+            "the field @timestamp is date with format \"epoch_second\", not date",
+        ),
+        ("clicks", serde_json::json!({"type": "keyword"}), "the field clicks is keyword, not long"),
+    ];
+    for (field, other, says) in conflicts {
+        let ours = std::mem::replace(&mut mappings["properties"][field], other);
+        elasticsearch("DELETE", &format!("/{index}"), None);
+        let body = serde_json::json!({"mappings": mappings}).to_string();
+        elasticsearch("PUT", &format!("/{index}"), Some(&body));
+        let said = fails(&folder, &["run", "--until-idle", "1s"], 1);
+        assert!(said.contains(says), "{said}");
+        mappings["properties"][field] = ours;
+    }
     elasticsearch("DELETE", &format!("/{index}"), None);
     let said = fails(&folder, &["run", "--until-idle", "1s"], 1);
     assert!(said.contains("it was deleted; `clickmill reindex` makes it again"), "{said}");

@@ -88,16 +88,26 @@ impl IndexSpec {
         let mut missing = Map::new();
         for (name, wanted) in self.properties() {
             let found = &mappings["properties"][&name];
-            // An object's type is not shown.
-            let type_of = |mapping: &Value| mapping["type"].as_str().unwrap_or("object").to_owned();
             if found.is_null() {
                 missing.insert(name, wanted);
-            } else if type_of(found) != type_of(&wanted) {
-                return Err(format!("the field {name} is {}, not {}", type_of(found), type_of(&wanted)));
+            } else if taken(found) != taken(&wanted) {
+                return Err(format!("the field {name} is {}, not {}", taken(found), taken(&wanted)));
             }
         }
         Ok(missing)
     }
+}
+
+/// What says which values a field takes: where it is another, ours may be refused for good.
+fn taken(mapping: &Value) -> String {
+    // An object's type is not shown.
+    let mut text = mapping["type"].as_str().unwrap_or("object").to_owned();
+    for name in ["format", "enabled"] {
+        if let Some(value) = mapping.get(name) {
+            text.push_str(&format!(" with {name} {value}"));
+        }
+    }
+    text
 }
 
 pub(crate) fn index_name(name: &str, rollup: &str, window: &str) -> String {
@@ -141,6 +151,19 @@ pub(crate) mod tests {
         assert_eq!(identity_of(&mappings), Some("00000000000000000000000000000001"));
         mappings["properties"]["clicks"] = json!({"type": "text"});
         assert_eq!(spec.missing(&mappings), Err("the field clicks is text, not long".into()));
+        mappings["properties"]["@timestamp"] = json!({"type": "date", "format": "epoch_second"});
+        mappings["properties"]["clicks"] = json!({"type": "long"});
+        assert_eq!(
+            spec.missing(&mappings),
+            Err("the field @timestamp is date with format \"epoch_second\", not date".into())
+        );
+        mappings["properties"]["@timestamp"] = json!({"type": "date"});
+        mappings["properties"]["more"] = json!({"type": "object"});
+        assert_eq!(
+            spec.missing(&mappings),
+            Err("the field more is object, not object with enabled false".into())
+        );
+        mappings["properties"]["more"] = json!({"enabled": false});
         mappings["properties"]["clicks"] = Value::Null;
         assert_eq!(spec.missing(&mappings).unwrap()["clicks"], json!({"type": "long"}));
     }

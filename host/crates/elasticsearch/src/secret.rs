@@ -1,12 +1,13 @@
-//! Credentials, read where the settings say they are.
-
-use std::{env, fs};
+//! What the client shows of who it is.
 
 use clickmill_settings::{Credentials, Secret};
-use clickmill_tasks::env::Trouble;
+use clickmill_tasks::{
+    env::Trouble,
+    secret::{self, place},
+};
 use elasticsearch::auth;
 
-/// What the client shows; none where the host does not say who it is.
+/// Credentials; none where the host does not say who it is.
 pub(crate) fn credentials(settings: &Credentials) -> Result<Option<auth::Credentials>, Trouble> {
     Ok(match settings {
         Credentials::None => None,
@@ -28,27 +29,8 @@ pub(crate) fn credentials(settings: &Credentials) -> Result<Option<auth::Credent
 }
 
 fn read(secret: &Secret) -> Result<String, Trouble> {
-    let text = match secret {
-        Secret::Text(text) => Ok(text.clone()),
-        Secret::File(path) => fs::read_to_string(path).map_err(|error| error.to_string()),
-        Secret::Env(name) => env::var(name).map_err(|error| error.to_string()),
-    };
-    let fault = |what: &str| Trouble::Final(format!("the secret for Elasticsearch{}: {what}", place(secret)));
-    let mut text = text.map_err(|error| fault(&error))?;
-    if let Secret::File(_) = secret {
-        text.truncate(text.strip_suffix('\n').unwrap_or(&text).len());
-        text.truncate(text.strip_suffix('\r').unwrap_or(&text).len());
-    }
-    if text.is_empty() { Err(fault("it is empty")) } else { Ok(text) }
-}
-
-/// Where a secret is read from.
-fn place(secret: &Secret) -> String {
-    match secret {
-        Secret::Text(_) => String::new(),
-        Secret::File(path) => format!(" in {}", path.display()),
-        Secret::Env(name) => format!(" in the environment variable {name}"),
-    }
+    secret::read(secret)
+        .map_err(|fault| Trouble::Final(format!("the secret for Elasticsearch{}: {fault}", place(secret))))
 }
 
 #[cfg(test)]
@@ -57,11 +39,31 @@ mod tests {
 
     #[test]
     fn a_secret_that_is_not_there_is_named() {
-        let Err(Trouble::Final(text)) = read(&Secret::Env("CLICKMILL_NO_SUCH_SECRET".into())) else {
-            panic!()
+        let fault = |secret| match read(&secret) {
+            Err(Trouble::Final(text)) => text,
+            _ => panic!("no final trouble"),
         };
-        assert!(text.contains("CLICKMILL_NO_SUCH_SECRET"), "{text}");
-        let Err(Trouble::Final(text)) = read(&Secret::File("no/such/file".into())) else { panic!() };
-        assert!(text.contains("no/such/file"), "{text}");
+        assert_eq!(
+            fault(Secret::Env("CLICKMILL_NO_SUCH_SECRET".into())),
+            "the secret for Elasticsearch in the environment variable CLICKMILL_NO_SUCH_SECRET: environment variable not found"
+        );
+        assert_eq!(
+            fault(Secret::File("no/such/file".into())),
+            "the secret for Elasticsearch in no/such/file: No such file or directory (os error 2)"
+        );
+    }
+
+    #[test]
+    fn an_api_key_comes_from_a_file_and_is_one_word() {
+        let path = std::env::temp_dir().join(format!("clickmill-api-key-{}", std::process::id()));
+        let of = |content: &str| {
+            std::fs::write(&path, content).unwrap();
+            credentials(&Credentials::ApiKey(Secret::File(path.clone())))
+        };
+        let Ok(Some(auth::Credentials::EncodedApiKey(key))) = of("VnVhQ2ZHY0JDZGJrUW0=\n") else { panic!() };
+        assert_eq!(key, "VnVhQ2ZHY0JDZGJrUW0=");
+        let Err(Trouble::Final(text)) = of("two words") else { panic!() };
+        assert!(text.contains("it is one word of base64"), "{text}");
+        std::fs::remove_file(&path).unwrap();
     }
 }

@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use clickmill_tasks::env::Indexed;
 use elasticsearch::http::Method;
 use tokio::{sync::Notify, time::timeout};
 
@@ -129,7 +130,7 @@ impl Sender {
                 self.bulk_bytes.store((bytes + bytes / 16 + 1).min(BULK_BYTES), Ordering::Relaxed);
                 judged(&mut waiting.queue, pieces, verdicts, doing, now);
             }
-            Outcome::TooLarge(text) => self.too_large(&mut waiting.queue, pieces, text),
+            Outcome::TooLarge(text) => self.too_large(&mut waiting.queue, pieces, text, now),
             Outcome::Failed { text, .. } => {
                 for piece in pieces {
                     // Which index is to blame is not known: each is asked alone until it answers.
@@ -143,7 +144,18 @@ impl Sender {
         }
     }
 
-    fn too_large(&self, queue: &mut Queue, mut pieces: Vec<Piece>, text: String) {
+    fn too_large(&self, queue: &mut Queue, mut pieces: Vec<Piece>, text: String, now: Instant) {
+        if let [piece] = &pieces[..]
+            && piece.lines.ends.len() == 1
+        {
+            // It cannot be cut, and says nothing of what others may send together. As its trouble lasts, it is asked ever more
+            // seldom.
+            queue.trouble(&piece.index, now);
+            for piece in pieces.drain(..) {
+                let _ = piece.reply.send(Reply::Judged(vec![Indexed::Again(text.clone())]));
+            }
+            return;
+        }
         let bytes: usize = pieces.iter().map(|piece| piece.lines.bytes.len()).sum();
         self.bulk_bytes.fetch_min(bytes / 2, Ordering::Relaxed);
         for piece in &pieces {
@@ -153,11 +165,7 @@ impl Sender {
             return queue.put_back(pieces);
         }
         for piece in pieces.drain(..) {
-            let reply = match piece.lines.ends.len() {
-                1 => Reply::Judged(vec![clickmill_tasks::env::Indexed::Again(text.clone())]),
-                _ => Reply::TooLarge(piece.lines),
-            };
-            let _ = piece.reply.send(reply);
+            let _ = piece.reply.send(Reply::TooLarge(piece.lines));
         }
     }
 }
@@ -211,4 +219,52 @@ async fn send(sender: Arc<Sender>, requests: Requests, path: Arc<str>, pieces: V
     let answer = requests.send("indexing", Method::Post, &path, Some(body)).await;
     sender.answered(answer, pieces, ticket, began.elapsed(), &requests.doing("indexing"));
     sender.wake.notify_one();
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_channel::oneshot;
+
+    use super::*;
+    use crate::queue::Lines;
+
+    fn sender() -> Sender {
+        Sender { queue: Mutex::default(), wake: Notify::new(), bulk_bytes: AtomicUsize::new(BULK_BYTES) }
+    }
+
+    /// A piece of so many documents, of a thousand bytes each, that is taken and refused as too large at this time.
+    fn refused(sender: &Sender, documents: usize, now: Instant) -> Reply {
+        let (reply, mut verdict) = oneshot::channel();
+        let ends: Vec<usize> = (1..=documents).map(|n| n * 1000).collect();
+        let lines = Lines { bytes: vec![b'x'; documents * 1000], ends };
+        sender.push(Piece { shard: 0, index: "index".into(), lines, reply, since: now });
+        let Next::Send(pieces, ticket) = sender.next(now) else { panic!("it rests") };
+        let answer = Answer { status: 413, ..Answer::default() };
+        sender.answered(Ok(answer), pieces, ticket, Duration::from_millis(1), "indexing");
+        verdict.try_recv().unwrap().unwrap()
+    }
+
+    #[test]
+    fn a_single_document_that_is_too_large_rests_and_leaves_the_size_of_requests_alone() {
+        let (sender, now) = (sender(), Instant::now());
+        let again = Reply::Judged(vec![Indexed::Again("413: no reason given".into())]);
+        // As if each pause were over.
+        let long = |n: u32| Instant::now() + n * Duration::from_secs(60);
+        for n in 0..5 {
+            assert_eq!(refused(&sender, 1, long(n)), again);
+        }
+        assert_eq!(sender.bulk_bytes(), BULK_BYTES);
+        let (reply, _verdict) = oneshot::channel();
+        let lines = Lines { bytes: b"x".to_vec(), ends: vec![1] };
+        sender.push(Piece { shard: 0, index: "index".into(), lines, reply, since: now });
+        assert!(matches!(sender.next(now), Next::Soon));
+        assert!(matches!(sender.next(long(1)), Next::Send(..)));
+    }
+
+    #[test]
+    fn several_documents_that_are_too_large_together_make_requests_smaller() {
+        let sender = sender();
+        assert!(matches!(refused(&sender, 10, Instant::now()), Reply::TooLarge(_)));
+        assert_eq!(sender.bulk_bytes(), 5_000);
+    }
 }

@@ -4,7 +4,7 @@
 use std::{
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -29,6 +29,8 @@ pub(crate) struct Heard {
     warned: Mutex<Option<(RDKafkaErrorCode, Instant)>>,
     /// The client is not to be used any more.
     spent: AtomicBool,
+    /// How often it told anything.
+    told: AtomicU64,
 }
 
 /// Why a broker could not be asked.
@@ -42,6 +44,7 @@ pub(crate) struct Said {
 
 impl Heard {
     pub(crate) fn error(&self, error: &KafkaError, reason: &str) {
+        self.told.fetch_add(1, Ordering::SeqCst);
         let Some(code) = error.rdkafka_error_code() else { return };
         if matches!(code, RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::PartitionEOF) {
             // It follows upon the error that says why.
@@ -61,6 +64,7 @@ impl Heard {
     }
 
     pub(crate) fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.told.fetch_add(1, Ordering::SeqCst);
         if facility == "METADATA" && made_anew(message) {
             tracing::warn!("Kafka: the topic was made anew: {message}");
             self.spend();
@@ -107,6 +111,11 @@ impl Heard {
 
     pub(crate) fn spend(&self) {
         self.spent.store(true, Ordering::SeqCst);
+    }
+
+    /// How often the client told anything; one that has something in its queue tells it when it is polled.
+    pub(crate) fn told(&self) -> u64 {
+        self.told.load(Ordering::SeqCst)
     }
 
     pub(crate) fn is_spent(&self) -> bool {

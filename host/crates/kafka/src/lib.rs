@@ -10,6 +10,7 @@
 mod batch;
 mod client;
 mod heard;
+mod kept;
 mod member;
 mod offsets;
 mod produce;
@@ -20,6 +21,7 @@ mod source;
 mod topic;
 mod trouble;
 
+pub use kept::Kept;
 pub use member::{Change, Revoked};
 pub use offsets::Partition;
 pub use produce::Producer;

@@ -58,22 +58,22 @@ pub(crate) struct Member {
 
 impl Member {
     pub(crate) fn join(settings: &Kafka) -> Result<(Member, UnboundedReceiver<Change>), Trouble> {
-        let heard = Heard::default();
+        let heard = Arc::new(Heard::default());
         let fault = |error: KafkaError| trouble(settings, &heard, "joining the group", &error);
         let (changes, told) = unbounded();
-        let context = Context { changes, heard: Heard::default(), rebalanced: Mutex::default() };
+        let context = Context { changes, heard: heard.clone(), rebalanced: Mutex::default() };
         let client: BaseConsumer<Context> =
             consumer(settings)?.create_with_context(context).map_err(fault)?;
         client.subscribe(&[&settings.topic]).map_err(fault)?;
         let (client, ended) = (Arc::new(client), Arc::new(AtomicBool::new(false)));
         let watched = Arc::downgrade(&client);
         let body = {
-            let (ended, topic) = (ended.clone(), settings.topic.clone());
+            let (ended, settings) = (ended.clone(), settings.clone());
             move || {
-                serve(&client, &topic, || ended.load(Ordering::Relaxed));
+                serve(&client, &settings, || ended.load(Ordering::Relaxed));
                 // While partitions that were revoked wait for the answers to their last commits, a client that is closed forgets to
                 // tell the group that it leaves (librdkafka 2.12, `rd_kafka_cgrp_incr_unassign_done`).
-                serve(&client, &topic, || !client.context().rebalanced_within(LAST_COMMITS));
+                serve(&client, &settings, || !client.context().rebalanced_within(LAST_COMMITS));
             }
         };
         let thread = thread::Builder::new()
@@ -88,8 +88,8 @@ impl Member {
         self.ended.store(true, Ordering::Relaxed);
     }
 
-    /// Tells the group, and whoever watches its lag, that everything before `next` is done. A courtesy: nothing waits for it,
-    /// and a member that has lost the partition is refused.
+    /// Tells the group that everything before `next` is done. A courtesy for whoever watches the lag: nothing waits for it, and
+    /// nobody reads it back. So it does no harm that an older offset of a member that has lost the partition may come last.
     pub(crate) fn commit(&self, partition: i32, next: i64) {
         let Some(client) = self.client.upgrade() else { return };
         let mut offsets = TopicPartitionList::new();
@@ -110,20 +110,21 @@ impl Drop for Member {
 }
 
 /// Serves the group's events until it is enough.
-fn serve(client: &BaseConsumer<Context>, topic: &str, enough: impl Fn() -> bool) {
+fn serve(client: &BaseConsumer<Context>, settings: &Kafka, enough: impl Fn() -> bool) {
     let mut before = None;
     while !enough() {
         if let Some(Err(error)) = client.poll(WAKE) {
             // Troubles of connections are told as such, and those that last once.
-            if !client.context().heard.is_told(&error) && before.as_ref() != Some(&error) {
-                tracing::warn!("Kafka: the consumer group: {error}");
+            let heard = &client.context().heard;
+            if !heard.is_told(&error) && before.as_ref() != Some(&error) {
+                tracing::warn!("{}", trouble(settings, heard, "the consumer group", &error));
             }
             before = Some(error);
         }
         // Any question wakes the client's own thread; whatever the answers are. The client joins again no sooner than a second after
         // it joined last, unless metadata came since.
         if client.context().rebalanced_within(SECOND_ROUND) {
-            let _ = client.fetch_metadata(Some(topic), HAND_OVER);
+            let _ = client.fetch_metadata(Some(&settings.topic), HAND_OVER);
         } else {
             let _ = client.assignment();
         }
@@ -132,7 +133,7 @@ fn serve(client: &BaseConsumer<Context>, topic: &str, enough: impl Fn() -> bool)
 
 struct Context {
     changes: UnboundedSender<Change>,
-    heard: Heard,
+    heard: Arc<Heard>,
     /// When a rebalance came last.
     rebalanced: Mutex<Option<Instant>>,
 }

@@ -1,30 +1,16 @@
-//! Values of options, read where the settings say they are.
-
-use std::{env, fs};
+//! Values of options.
 
 use clickmill_settings::Secret;
-use clickmill_tasks::env::Trouble;
+use clickmill_tasks::{
+    env::Trouble,
+    secret::{place, read},
+};
 
 /// The value of an option.
 pub(crate) fn value(option: &str, secret: &Secret) -> Result<String, Trouble> {
-    match secret {
-        Secret::Text(text) => Ok(text.clone()),
-        Secret::File(path) => {
-            let text = fs::read_to_string(path).map_err(|error| {
-                Trouble::Final(format!(
-                    "the secret for Kafka, option {option}, in {}: {error}",
-                    path.display()
-                ))
-            })?;
-            let text = text.strip_suffix('\n').unwrap_or(&text);
-            Ok(text.strip_suffix('\r').unwrap_or(text).to_owned())
-        }
-        Secret::Env(name) => env::var(name).map_err(|error| {
-            Trouble::Final(format!(
-                "the secret for Kafka, option {option}, in the environment variable {name}: {error}"
-            ))
-        }),
-    }
+    read(secret).map_err(|fault| {
+        Trouble::Final(format!("the secret for Kafka, option {option},{}: {fault}", place(secret)))
+    })
 }
 
 #[cfg(test)]

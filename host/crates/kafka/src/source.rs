@@ -14,6 +14,7 @@ use clickmill_tasks::{
 use futures_channel::{mpsc::UnboundedReceiver, oneshot};
 
 use crate::{
+    kept::{Kept, kept, replicas, shown},
     member::{Change, Member},
     offsets::{Partition, bounds, numbers, partitions, require},
     reader::KafkaReader,
@@ -68,6 +69,14 @@ impl KafkaSource {
     pub async fn partition_count(&self) -> Result<u32, Trouble> {
         let shared = self.shared.clone();
         apart("kafka-ask", move || Ok(numbers(&*shared.client()?, &shared.settings)?.len() as u32)).await
+    }
+
+    /// How the broker keeps the topic: what of that can be seen.
+    pub async fn kept(&self) -> Result<Kept, Trouble> {
+        let shared = self.shared.clone();
+        let replicas = apart("kafka-ask", move || replicas(&*shared.client()?, &shared.settings)).await?;
+        let settings = &self.shared.settings;
+        Ok(kept(&settings.topic, replicas, shown(settings).await))
     }
 
     /// Records between what the readers of this process have given and the ends of their partitions; holes count as records.

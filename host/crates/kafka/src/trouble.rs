@@ -131,6 +131,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_right_that_is_missing_is_named() {
+        let said = |code| {
+            let error = KafkaError::MessageConsumption(code);
+            match trouble(&Kafka::default(), &Heard::default(), "the consumer group", &error) {
+                Trouble::Passing(text) => text,
+                _ => panic!("no passing trouble"),
+            }
+        };
+        let group = Kafka::default().group;
+        let start = "Kafka at localhost:9092, topic clickstream, the consumer group: the broker does not let this user";
+        assert_eq!(
+            said(RDKafkaErrorCode::GroupAuthorizationFailed),
+            format!("{start} into the group {group}: give it READ on it")
+        );
+        assert_eq!(
+            said(RDKafkaErrorCode::TopicAuthorizationFailed),
+            format!("{start} read the topic: give it READ and DESCRIBE on it")
+        );
+    }
+
+    #[test]
     fn a_secret_is_in_no_trouble() {
         let options = [("client.id".to_owned(), Secret::Env("ID".into()))];
         let settings = Kafka { options: options.into(), ..Kafka::default() };

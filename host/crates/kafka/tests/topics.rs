@@ -79,9 +79,9 @@ fn final_trouble(source: &KafkaSource, position: &Position) -> String {
     }
 }
 
-/// A reader whose topic is made anew under it, after so long and with these records.
-fn made_anew(after: Duration, records: &[&str]) -> String {
-    let settings = topic(1);
+/// A reader whose topic of so many partitions is made anew under it, after so long and with these records.
+fn made_anew(partitions: i32, after: Duration, records: &[&str]) -> String {
+    let settings = topic(partitions);
     write(&settings, &["a", "b", "c"]);
     let source = source(&settings);
     let mut reader = open(&source, &at(0, None)).unwrap();
@@ -90,7 +90,7 @@ fn made_anew(after: Duration, records: &[&str]) -> String {
     thread::sleep(after);
     // The broker may still be at deleting it.
     thread::sleep(Duration::from_millis(300));
-    make(&settings, 1);
+    make(&settings, partitions);
     write(&settings, records);
     let trouble = comes_to_trouble(&mut reader);
     println!("{trouble}");
@@ -100,7 +100,7 @@ fn made_anew(after: Duration, records: &[&str]) -> String {
 
 #[test]
 fn a_topic_made_anew_at_once_and_longer_than_before_is_not_read_on() {
-    let text = made_anew(Duration::ZERO, &["1", "2", "3", "4", "5", "6"]);
+    let text = made_anew(1, Duration::ZERO, &["1", "2", "3", "4", "5", "6"]);
     assert!(
         text.contains("the record at offset 2 is not the one") && text.contains("--resume-at new-log"),
         "{text}"
@@ -109,17 +109,27 @@ fn a_topic_made_anew_at_once_and_longer_than_before_is_not_read_on() {
 
 #[test]
 fn a_topic_made_anew_later_and_longer_than_before_is_not_read_on() {
-    let text = made_anew(Duration::from_secs(4), &["1", "2", "3", "4", "5", "6"]);
+    let text = made_anew(1, Duration::from_secs(4), &["1", "2", "3", "4", "5", "6"]);
     assert!(
         text.contains("the record at offset 2 is not the one") && text.contains("--resume-at new-log"),
         "{text}"
     );
 }
 
+/// The client has a line to tell of each partition.
+#[test]
+fn a_topic_of_many_partitions_made_anew_is_not_read_on() {
+    let text = made_anew(40, Duration::ZERO, &["1", "2", "3", "4", "5", "6"]);
+    assert!(text.contains("the record at offset 2 is not the one"), "{text}");
+}
+
 #[test]
 fn a_topic_made_anew_and_shorter_than_before_is_not_waited_for() {
-    let text = made_anew(Duration::ZERO, &["1"]);
-    assert!(text.contains("the position 3 lies outside of what is there, 0 to 1"), "{text}");
+    let text = made_anew(1, Duration::ZERO, &["1"]);
+    assert!(
+        text.contains("the position 3 lies outside of what is there, 0 to 1: the topic is shorter"),
+        "{text}"
+    );
 }
 
 #[test]

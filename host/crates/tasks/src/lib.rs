@@ -35,6 +35,7 @@ pub mod read;
 pub mod refused;
 mod reposition;
 pub mod row;
+pub mod secret;
 mod shard;
 mod shard_state;
 mod slots;
