@@ -7,7 +7,7 @@ mod run;
 pub mod services;
 mod traffic;
 
-pub use oracle::{Document, answer, compare};
+pub use oracle::{Document, answer, compare, compare_events};
 pub use proxy::{NetworkFault, Proxy};
 pub use raw::Raw;
 pub use run::{Folder, clickmill, documents, ndjson, summary};

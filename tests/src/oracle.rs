@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use rusqlite::Connection;
+use serde_json::Value;
 
 use crate::traffic::Click;
 
@@ -95,6 +96,33 @@ pub fn compare(found: &BTreeMap<Key, Document>, wanted: &BTreeMap<Key, Document>
             faults[..count.min(5)].join("\n")
         )),
     }
+}
+
+/// Says what of the first stored event that is not its click; nothing if each is. Both are in the order of the log.
+pub fn compare_events(events: &[Value], clicks: &[Click]) -> Result<(), String> {
+    if events.len() != clicks.len() {
+        return Err(format!("{} events, want {}", events.len(), clicks.len()));
+    }
+    let database = Connection::open_in_memory().map_err(|error| error.to_string())?;
+    let stored =
+        "select strftime('%Y-%m-%dT%H:%M:%S', ?1 / 1000, 'unixepoch') || format('.%03dZ', ?1 % 1000)";
+    let mut stored = database.prepare(stored).map_err(|error| error.to_string())?;
+    for (event, click) in events.iter().zip(clicks) {
+        let time: String =
+            stored.query_row([click.time], |row| row.get(0)).map_err(|error| error.to_string())?;
+        let wanted: [(&str, Value); 6] = [
+            ("partition", click.partition.into()),
+            ("offset", click.offset.into()),
+            ("user_id", (*click.user).into()),
+            ("timestamp", time.into()),
+            ("url", (*click.url).into()),
+            ("country", (*click.country).into()),
+        ];
+        if let Some((name, want)) = wanted.iter().find(|(name, want)| event[name] != *want) {
+            return Err(format!("{name} is to be {want}: {event}"));
+        }
+    }
+    Ok(())
 }
 
 fn equal(a: &Document, b: &Document) -> bool {

@@ -44,6 +44,15 @@ pub fn unique(name: &str) -> String {
     format!("{name}_{}", now.as_millis())
 }
 
+/// What Elasticsearch says to a user whose password is not the right one.
+pub const NO_PASSWORD: &str = "HTTP/1.1 401 Unauthorized\r\nx-elastic-product: Elasticsearch\r\ncontent-type: application/json\r\n\
+    content-length: 120\r\nconnection: close\r\n\r\n{\"error\":{\"type\":\"security_exception\",\"reason\":\"unable to authenticate user \
+    [clickmill] for REST request\"},\"status\":401}";
+/// And to one who may not do this.
+pub const NO_RIGHT: &str = "HTTP/1.1 403 Forbidden\r\nx-elastic-product: Elasticsearch\r\ncontent-type: application/json\r\n\
+    content-length: 107\r\nconnection: close\r\n\r\n{\"error\":{\"type\":\"security_exception\",\"reason\":\"action is unauthorized \
+    for user [clickmill]\"},\"status\":403}";
+
 /// A request to Elasticsearch; the body of its answer.
 pub fn elasticsearch(method: &str, path: &str, body: Option<&str>) -> serde_json::Value {
     let url = format!("{}{path}", address("ELASTICSEARCH_URL"));

@@ -39,8 +39,12 @@ pub struct Traffic {
     offset: i64,
     /// One record in so many is none; 0: all are good.
     bad: u64,
+    /// A field of each event that nobody reads.
+    unused: String,
     pub clicks: Vec<Click>,
     pub dead: u64,
+    /// Of all lines, without line feeds.
+    pub bytes: u64,
 }
 
 const COUNTRIES: [&str; 6] = ["DE", "US", "FR", "BR", "JP", "ZZ"];
@@ -49,11 +53,37 @@ const START: i64 = 1_772_359_200_000;
 impl Traffic {
     pub fn new(seed: u64, partition: u32, users: u64, urls: u64, bad: u64) -> Traffic {
         let random = Random(seed ^ u64::from(partition) << 32);
-        Traffic { random, partition, users, urls, now: START, offset: 0, bad, clicks: Vec::new(), dead: 0 }
+        Traffic {
+            random,
+            partition,
+            users,
+            urls,
+            now: START,
+            offset: 0,
+            bad,
+            unused: String::new(),
+            clicks: Vec::new(),
+            dead: 0,
+            bytes: 0,
+        }
+    }
+
+    /// Each event is larger by a field of so many bytes that nobody reads.
+    pub fn with_unused(mut self, bytes: usize) -> Traffic {
+        if bytes > 0 {
+            self.unused = format!(r#","unused":"{}""#, "-".repeat(bytes));
+        }
+        self
     }
 
     /// The next record, without a line feed.
     pub fn line(&mut self) -> String {
+        let line = self.next_line();
+        self.bytes += line.len() as u64;
+        line
+    }
+
+    fn next_line(&mut self) -> String {
         self.now += self.random.below(400) as i64;
         let offset = self.offset;
         self.offset += 1;
@@ -75,7 +105,8 @@ impl Traffic {
         let country = COUNTRIES[self.random.below(6) as usize].to_owned();
         let time = self.now - late;
         let line = format!(
-            r#"{{"event_id":"{offset}","user_id":"{user}","timestamp":{time},"click_data":{{"url":"{url}"}},"country":"{country}"}}"#
+            r#"{{"event_id":"{offset}","user_id":"{user}","timestamp":{time},"click_data":{{"url":"{url}"}},"country":"{country}"{unused}}}"#,
+            unused = self.unused
         );
         let partition = self.partition;
         self.clicks.push(Click { partition, offset, user, time, url, country });

@@ -1,8 +1,9 @@
-//! The README's main job: what it prints is known, and it equals SQL over the raw lines.
+//! The README's main job: what it prints is known, and it equals SQL over the raw lines. And the settings beside it, from which
+//! people start.
 
 use std::{fs, io::Read, path::Path};
 
-use clickmill_tests::{Folder, Raw, answer, clickmill, compare, documents, ndjson, summary};
+use clickmill_tests::{Folder, Raw, Traffic, answer, clickmill, compare, documents, ndjson, summary};
 
 /// What the main job prints, without the line that says how long it took.
 const PRINTED: &str = include_str!("sample.txt");
@@ -80,4 +81,49 @@ fn the_main_job_equals_sql_over_the_raw_lines() {
         assert_eq!((&event["user_id"], &event["url"]), (&(*click.user).into(), &(*click.url).into()));
     }
     assert_eq!(events.len(), raw.clicks.len());
+}
+
+/// As they are, and with every line that is there to be turned on.
+#[test]
+fn all_settings_that_come_with_it_are_sound() {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(config()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            let settings = fs::read_to_string(&path).unwrap();
+            for text in [turned_on(&settings), settings] {
+                if let Err(faults) = clickmill_settings::parse(&name, &text, config()) {
+                    panic!("{}", faults[0]);
+                }
+            }
+            names.push(name);
+        }
+    }
+    names.sort();
+    assert_eq!(names, ["cluster.toml", "embedded.toml", "sample.toml"]);
+}
+
+/// Comments that are settings become those.
+fn turned_on(settings: &str) -> String {
+    let is_setting = |comment: &&str| comment.starts_with('[') || comment.contains(" = ");
+    let turn = |line| str::strip_prefix(line, "# ").filter(is_setting).unwrap_or(line);
+    settings.lines().map(|line| format!("{}\n", turn(line))).collect()
+}
+
+#[test]
+fn the_settings_for_one_machine_give_the_answer_of_sql() {
+    let settings = fs::read_to_string(config().join("embedded.toml")).unwrap();
+    let paths = "\"/var/log/clicks/*.jsonl\"";
+    assert!(settings.contains(paths), "the settings have other paths");
+    let folder = Folder::new("one-machine");
+    folder.write("clickmill.toml", settings.replace(paths, "\"*.jsonl\""));
+    let mut traffic = Traffic::new(3, 0, 100, 20, 30);
+    folder.write("a.jsonl", traffic.lines(3_000));
+    assert!(folder.ok(&["check"]).ends_with("all is there\n"));
+    folder.ok(&["run", "--until-idle", "1s"]);
+    let rows = |rollup| folder.ok(&["query", "--rollup", rollup, "--format", "ndjson", "--limit", "0"]);
+    compare(&documents(&rows("url-country")), &answer(&traffic.clicks).unwrap()).unwrap();
+    let days = ndjson(&rows("country")).into_iter().filter(|row| row["window"] == "1d");
+    assert_eq!(days.map(|row| row["clicks"].as_u64().unwrap()).sum::<u64>(), traffic.clicks.len() as u64);
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use clickmill_tests::{Folder, answer, compare, documents, ndjson, summary};
+use clickmill_tests::{Folder, answer, compare, compare_events, documents, ndjson, summary};
 
 use crate::stream::Stream;
 
@@ -23,13 +23,7 @@ pub fn settle(folder: &Folder, stream: &Stream) -> usize {
         let found = documents(&folder.ok(&["query", "--format", "ndjson", "--limit", "0"]));
         compare(&found, &answer(&clicks).unwrap()).unwrap();
         let events = ndjson(&folder.ok(&["events", "--format", "ndjson", "--limit", "0"]));
-        assert_eq!(events.len(), clicks.len());
-        for (event, click) in events.iter().zip(&clicks) {
-            let (partition, offset) = (click.partition.into(), click.offset.into());
-            assert_eq!((&event["partition"], &event["offset"]), (&partition, &offset));
-            assert_eq!(event["user_id"], *click.user);
-            assert_eq!(event["url"], *click.url);
-        }
+        compare_events(&events, &clicks).unwrap();
         let letters = ndjson(&folder.ok(&["dead-letters", "--format", "ndjson", "--limit", "0"]));
         assert_eq!(letters.len() as u64, dead);
         let total = &last["total"];

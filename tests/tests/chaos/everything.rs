@@ -22,6 +22,7 @@ use crate::{
 const PARTITIONS: u32 = 4;
 /// Rounds in which partitions are added, three in each.
 const MORE_PARTITIONS: u64 = 2;
+/// In the round of the network there is one host fewer.
 const HOSTS: usize = 3;
 /// Until there are documents.
 const FIRST: Duration = Duration::from_secs(120);
@@ -37,13 +38,14 @@ fn everything_fails_and_the_answer_is_exact() {
     let mut planned = 0;
     for round in 0..rounds {
         let all = [
-            ("hosts", of_hosts(setting("CHAOS_KILLS", 15))),
-            ("services", of_services()),
-            ("network", of_the_network()),
+            ("hosts", HOSTS, of_hosts(setting("CHAOS_KILLS", 15))),
+            ("services", HOSTS, of_services()),
+            ("network", HOSTS - 1, of_the_network()),
         ];
-        for (_, mut faults) in
-            all.into_iter().filter(|(name, _)| only.as_ref().is_none_or(|only| only == name))
+        for (name, hosts, mut faults) in
+            all.into_iter().filter(|(name, ..)| only.as_ref().is_none_or(|only| only == name))
         {
+            cluster.group.resize(hosts);
             if round < MORE_PARTITIONS {
                 faults.push(Fault::AddPartition);
             }
@@ -56,7 +58,10 @@ fn everything_fails_and_the_answer_is_exact() {
             }
             cluster.group.check();
             let events = settle(&cluster.group.folder, &cluster.stream);
-            println!("round {round}: exact over {events} events after {} s", began.elapsed().as_secs());
+            println!(
+                "round {round}, {name}, {hosts} hosts: exact over {events} events after {} s",
+                began.elapsed().as_secs()
+            );
         }
     }
     let survived: u32 = table.values().sum();
@@ -67,7 +72,7 @@ fn everything_fails_and_the_answer_is_exact() {
     assert_eq!(survived as usize, planned, "fewer faults fell than were planned");
 }
 
-/// Three hosts on a topic, behind proxies; the first documents are there.
+/// Hosts on a topic, behind proxies; the first documents are there.
 fn begin(rate: u32) -> Cluster {
     let name = unique("chaos");
     let kafka = Proxy::new(address("KAFKA_PROXY_PORT").parse().unwrap(), &address("KAFKA_BEHIND"));
@@ -77,9 +82,7 @@ fn begin(rate: u32) -> Cluster {
     let group = Group::new(&behind(&name, &kafka.address(), &hbase.address(), &url));
     let stream = Stream::new(&name, PARTITIONS, rate);
     let mut cluster = Cluster { group, stream, kafka, hbase, elasticsearch };
-    for _ in 0..HOSTS {
-        cluster.group.start(None);
-    }
+    cluster.group.resize(HOSTS);
     // A fault before the first commit would be none.
     let waiting = Instant::now();
     while !cluster.group.has_documents() {

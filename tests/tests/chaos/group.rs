@@ -40,6 +40,16 @@ impl Group {
         self.hosts.push(host);
     }
 
+    /// So many hosts, no more and no fewer: others join, or some leave in good order.
+    pub fn resize(&mut self, hosts: usize) {
+        while self.len() < hosts {
+            self.start(None);
+        }
+        while self.len() > hosts {
+            self.leave(0);
+        }
+    }
+
     /// Whether there is a document.
     pub fn has_documents(&self) -> bool {
         !self.folder.run(&["query", "--format", "ndjson", "--limit", "1"]).stdout.is_empty()
@@ -48,6 +58,11 @@ impl Group {
     /// What the host that was started as that one has said.
     pub fn log(&self, number: u32) -> String {
         fs::read_to_string(self.folder.path().join(format!("host-{}.log", number + 1))).unwrap()
+    }
+
+    /// What a host has said of itself every ten seconds: the records that it has read, and those that it is behind.
+    pub fn progress(&self, number: u32) -> Vec<(u64, u64)> {
+        self.log(number).lines().filter_map(progress).collect()
     }
 
     /// Resident memory of a host, in bytes.
@@ -113,6 +128,14 @@ impl Drop for Group {
             let _ = host.wait();
         }
     }
+}
+
+/// Of a line such as "… 12,345 records, 1,000/s, 7,000 behind, …".
+fn progress(line: &str) -> Option<(u64, u64)> {
+    let number = |text: &str| text.replace(',', "").parse().ok();
+    let (read, rest) = line.split_once(" records, ")?;
+    let (behind, _) = rest.split_once("/s, ")?.1.split_once(" behind, ")?;
+    Some((number(read.rsplit(' ').next()?)?, number(behind)?))
 }
 
 fn signal(host: &Child, name: &str) {

@@ -28,6 +28,8 @@ struct Shared {
     topic: String,
     /// Records a second, over all partitions.
     rate: u32,
+    /// Bytes of each event that nobody reads.
+    unused: usize,
     writing: Mutex<Writing>,
 }
 
@@ -53,17 +55,22 @@ fn client() -> ClientConfig {
 impl Stream {
     /// A new topic, into which it writes at once.
     pub fn new(topic: &str, partitions: u32, rate: u32) -> Stream {
+        Stream::with_unused(topic, partitions, rate, 0)
+    }
+
+    /// The same, of events that are larger by so many bytes that nobody reads.
+    pub fn with_unused(topic: &str, partitions: u32, rate: u32, unused: usize) -> Stream {
         let admin: AdminClient<DefaultClientContext> = client().create().unwrap();
         let new = NewTopic::new(topic, partitions as i32, TopicReplication::Fixed(1));
         let made = futures_executor::block_on(admin.create_topics([&new], &AdminOptions::new())).unwrap();
         made[0].as_ref().unwrap();
         let writing = Writing {
             producer: client().create().unwrap(),
-            partitions: (0..partitions).map(traffic).collect(),
+            partitions: (0..partitions).map(|partition| traffic(partition, unused)).collect(),
             paused: false,
             ended: false,
         };
-        let shared = Arc::new(Shared { topic: topic.into(), rate, writing: Mutex::new(writing) });
+        let shared = Arc::new(Shared { topic: topic.into(), rate, unused, writing: Mutex::new(writing) });
         let own = shared.clone();
         let thread = thread::spawn(move || {
             while !own.burst() {
@@ -80,7 +87,7 @@ impl Stream {
         let more = NewPartitions::new(&self.shared.topic, count as usize + 1);
         let made = futures_executor::block_on(self.admin.create_partitions([&more], &AdminOptions::new()));
         made.unwrap()[0].as_ref().unwrap();
-        writing.partitions.push(traffic(count));
+        writing.partitions.push(traffic(count, self.shared.unused));
     }
 
     /// Some more records into each partition, and then none: everything is in the topic.
@@ -98,6 +105,11 @@ impl Stream {
     /// Records written until now.
     pub fn records(&self) -> usize {
         self.read(|all| all.iter().map(|traffic| traffic.clicks.len() + traffic.dead as usize).sum())
+    }
+
+    /// Bytes of all their lines.
+    pub fn bytes(&self) -> u64 {
+        self.read(|all| all.iter().map(|traffic| traffic.bytes).sum())
     }
 
     /// What was written, partition by partition.
@@ -150,6 +162,6 @@ impl Writing {
 }
 
 /// So few users that their number in any group is exact: up to 1,024 it is no estimate.
-fn traffic(partition: u32) -> Traffic {
-    Traffic::new(11, partition, 100, 40, 50)
+fn traffic(partition: u32, unused: usize) -> Traffic {
+    Traffic::new(11, partition, 100, 40, 50).with_unused(unused)
 }
