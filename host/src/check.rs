@@ -2,7 +2,7 @@
 
 use std::{process::ExitCode, sync::Arc, time::Instant};
 
-use clickmill_hbase::HbaseStore;
+use clickmill_hbase::{Absent, HbaseStore};
 use clickmill_settings::{Config, Hbase, Store};
 use clickmill_tasks::{
     Plan,
@@ -36,8 +36,8 @@ pub fn check(args: Args) -> Result<ExitCode, Error> {
         .enable_all()
         .build()
         .map_err(Error::io("no runtime can be started"))?;
-    runtime.block_on(services(&config, &pipeline))?;
-    say("all is there")?;
+    let absent = runtime.block_on(services(&config, &pipeline))?;
+    say(if absent { "all else is there" } else { "all is there" })?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -60,18 +60,28 @@ fn show(plan: &Plan) -> Result<(), Error> {
     Ok(())
 }
 
-async fn services(config: &Arc<Config>, pipeline: &load::Pipeline) -> Result<(), Error> {
+/// Tries each service; whether something is absent that `run` makes.
+async fn services(config: &Arc<Config>, pipeline: &load::Pipeline) -> Result<bool, Error> {
     if let Store::Hbase(hbase) = &config.store {
         gateways(hbase)?;
     }
-    let shared = Shared::open(config.clone(), pipeline.plugins.clone(), Instant::now()).await?;
+    let shared = Shared::open(config.clone(), pipeline.plugins.clone(), Instant::now(), Absent::Tell).await?;
     let env = shared.world();
     let known = shared.store.read_row(TaskId::Meta).await?.map(|row| meta::decode(&row)).transpose()?;
-    match &known {
-        Some(known) => {
+    let absent = match &shared.store {
+        AnyStore::Embedded(_) => &[][..],
+        AnyStore::Hbase(store) => store.absent(),
+    };
+    match (&known, absent) {
+        (Some(known), _) => {
             say(format_args!("store     there, made for {}, {} shards", known.source, known.shards))?
         }
-        None => say("store     there, empty")?,
+        (None, []) => say("store     there, empty")?,
+        (None, tables) => say(format_args!(
+            "store     not there yet: `clickmill run` makes {}, each in one region; where there are several region servers, \
+             make them first (README.md has the commands)",
+            tables.join(", ")
+        ))?,
     }
     if known.is_some() {
         setup::open_meta(config, &shared, &env).await?;
@@ -84,7 +94,9 @@ async fn services(config: &Arc<Config>, pipeline: &load::Pipeline) -> Result<(),
         }
         AnyStore::Hbase(store) => {
             let regions = store.regions().await?.len();
-            say(format_args!("          events in {}", counted(regions, "region")))?;
+            if regions > 0 {
+                say(format_args!("          events in {}", counted(regions, "region")))?;
+            }
             for line in store.advice().await? {
                 say(format_args!("          better: {line}"))?;
             }
@@ -122,7 +134,7 @@ async fn services(config: &Arc<Config>, pipeline: &load::Pipeline) -> Result<(),
             }
         }
     }
-    Ok(())
+    Ok(!absent.is_empty())
 }
 
 /// Each gateway by itself: a store opens where any of them answers.
