@@ -4,7 +4,7 @@
 
 use std::{process::ExitCode, sync::Arc, time::Instant};
 
-use clickmill_hbase::HbaseStore;
+use clickmill_hbase::{Absent, HbaseStore};
 use clickmill_settings::{Config, Hbase, Store};
 use clickmill_tasks::{
     Plan,
@@ -38,14 +38,14 @@ pub fn check(args: Args) -> Result<ExitCode, Error> {
         .enable_all()
         .build()
         .map_err(Error::io("no runtime can be started"))?;
-    let silent = runtime.block_on(services(&config, &pipeline))?;
-    if silent > 0 {
+    let Missing { gateways, tables } = runtime.block_on(services(&config, &pipeline))?;
+    if gateways > 0 {
         return Err(Error::Other(format!(
             "no answer from {}; all else is there",
-            counted(silent, "gateway")
+            counted(gateways, "gateway")
         )));
     }
-    say("all is there")?;
+    say(if tables > 0 { "all else is there" } else { "all is there" })?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -68,20 +68,37 @@ fn show(plan: &Plan) -> Result<(), Error> {
     Ok(())
 }
 
-/// How many gateways do not answer although the store does: any other fault is an error.
-async fn services(config: &Arc<Config>, pipeline: &load::Pipeline) -> Result<usize, Error> {
+/// What is not there although everything works.
+struct Missing {
+    /// Gateways that do not answer although the store does.
+    gateways: usize,
+    /// Tables that `run` makes.
+    tables: usize,
+}
+
+/// Tries each service.
+async fn services(config: &Arc<Config>, pipeline: &load::Pipeline) -> Result<Missing, Error> {
     let silent = match &config.store {
         Store::Hbase(hbase) => gateways(hbase)?,
         Store::Embedded { .. } => 0,
     };
-    let shared = Shared::open(config.clone(), pipeline.plugins.clone(), Instant::now()).await?;
+    let shared = Shared::open(config.clone(), pipeline.plugins.clone(), Instant::now(), Absent::Tell).await?;
     let env = shared.world();
     let known = shared.store.read_row(TaskId::Meta).await?.map(|row| meta::decode(&row)).transpose()?;
-    match &known {
-        Some(known) => {
+    let absent = match &shared.store {
+        AnyStore::Embedded(_) => &[][..],
+        AnyStore::Hbase(store) => store.absent(),
+    };
+    match (&known, absent) {
+        (Some(known), _) => {
             say(format_args!("store     there, made for {}, {} shards", known.source, known.shards))?
         }
-        None => say("store     there, empty")?,
+        (None, []) => say("store     there, empty")?,
+        (None, tables) => say(format_args!(
+            "store     not there yet: `clickmill run` makes {}, each in one region; where there are several region servers, \
+             make them first (README.md has the commands)",
+            tables.join(", ")
+        ))?,
     }
     if known.is_some() {
         setup::open_meta(config, &shared, &env).await?;
@@ -94,7 +111,9 @@ async fn services(config: &Arc<Config>, pipeline: &load::Pipeline) -> Result<usi
         }
         AnyStore::Hbase(store) => {
             let regions = store.regions().await?.len();
-            say(format_args!("          events in {}", counted(regions, "region")))?;
+            if regions > 0 {
+                say(format_args!("          events in {}", counted(regions, "region")))?;
+            }
             for line in store.advice().await? {
                 say(format_args!("          better: {line}"))?;
             }
@@ -137,7 +156,7 @@ async fn services(config: &Arc<Config>, pipeline: &load::Pipeline) -> Result<usi
             }
         }
     }
-    Ok(silent)
+    Ok(Missing { gateways: silent, tables: absent.len() })
 }
 
 /// Each gateway by itself, for a store opens where any of them answers; how many do not.

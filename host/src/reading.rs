@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use clickmill_elasticsearch::IndexSpec;
 use clickmill_embedded::StoreReader;
-use clickmill_hbase::HbaseStore;
+use clickmill_hbase::{Absent, HbaseStore};
 use clickmill_settings::{Config, Hbase, Index, Store};
 use clickmill_tasks::{
     Fences, Plan,
@@ -238,7 +238,7 @@ fn histories(
 
 fn hbase_rows(hbase: &Hbase) -> Result<(HbaseStore, Vec<TaskRow>), Error> {
     block_on(async {
-        let store = HbaseStore::open(hbase).await?;
+        let store = HbaseStore::open(hbase, Absent::Refuse).await?;
         let mut rows = Vec::new();
         for task in store.tasks().await? {
             rows.extend(store.read_row(task).await?.map(|row| (task, row)));

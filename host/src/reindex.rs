@@ -4,6 +4,7 @@
 use std::{process::ExitCode, sync::Arc, time::Instant};
 
 use clickmill_elasticsearch::Missing;
+use clickmill_hbase::Absent;
 use clickmill_settings::Config;
 use clickmill_tasks::Progress;
 
@@ -17,7 +18,7 @@ pub struct Args {
 
 pub fn reindex(args: Args, process: Instant) -> Result<ExitCode, Error> {
     let config = Arc::new(load::settings(&args.config.config)?);
-    // To open a store is to make it where there is none.
+    // To open an embedded store is to make it where there is none.
     if reading::is_empty(&config)? {
         say("the store is empty: there is nothing to send")?;
         return Ok(ExitCode::SUCCESS);
@@ -33,7 +34,8 @@ pub fn reindex(args: Args, process: Instant) -> Result<ExitCode, Error> {
 
 /// Tells every shard that has begun; how many they are.
 async fn tell(config: &Arc<Config>, process: Instant) -> Result<usize, Error> {
-    let setup = Setup::open(config, &Arc::new(Progress::default()), &Patience::None, process).await?;
+    let progress = Arc::new(Progress::default());
+    let setup = Setup::open(config, &progress, &Patience::None, process, Absent::Refuse).await?;
     let shards = world::rows(&setup.shared.store).await?.shards;
     // First the index: a shard that runs elsewhere sends at once.
     setup.prepare_index(Missing::Create).await?;

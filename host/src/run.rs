@@ -8,6 +8,7 @@ use std::{
 };
 
 use clickmill_embedded::Written;
+use clickmill_hbase::Absent;
 use clickmill_settings::{Config, Source};
 use clickmill_tasks::{
     Ended, Progress,
@@ -169,7 +170,7 @@ async fn start(
     process: Instant,
 ) -> Result<(Setup, BTreeMap<u32, u32>), Error> {
     let patience = Patience::Endless(progress.clone());
-    let setup = Setup::open(config, progress, &patience, process).await?;
+    let setup = Setup::open(config, progress, &patience, process, Absent::Make).await?;
     let known = patience.ask(async || rows(&setup.shared.store).await).await?;
     patience.ask(async || setup.prepare_index(setup::missing(&known)).await).await?;
     let mut logs = current_logs(&known);

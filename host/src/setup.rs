@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, rc::Rc, sync::Arc, time::Instant};
 
 use clickmill_elasticsearch::Missing;
+use clickmill_hbase::Absent;
 use clickmill_settings::{Config, Store};
 use clickmill_tasks::{
     Bounds, Context, Exchange, Plan, Planted, Progress,
@@ -39,17 +40,20 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// Loads the plugins, opens all services and binds the store to the settings. `process` is when this process began.
+    /// Loads the plugins, opens all services and binds the store to the settings. `process` is when this process began; `absent`
+    /// is what to do about a store in HBase that is not there.
     pub async fn open(
         config: &Arc<Config>,
         progress: &Arc<Progress>,
         patience: &Patience,
         process: Instant,
+        absent: Absent,
     ) -> Result<Setup, Error> {
         let pipeline = load::pipeline(config)?;
         let plugins = &pipeline.plugins;
-        let shared =
-            patience.ask(async || Shared::open(config.clone(), plugins.clone(), process).await).await?;
+        let shared = patience
+            .ask(async || Shared::open(config.clone(), plugins.clone(), process, absent).await)
+            .await?;
         let world = shared.world();
         let meta = patience.ask(async || open_meta(config, &shared, &world).await).await?;
         Ok(Setup {
@@ -124,7 +128,9 @@ pub async fn open_meta(config: &Config, shared: &Shared, env: &World) -> Result<
         shards,
         buckets: Bounds::default().buckets as u32,
         beginnings,
-        definition: serde_json::to_value(&definition).unwrap_or_default(),
+        definition: serde_json::to_value(&definition).map_err(|error| {
+            Error::Other(format!("the settings cannot be written into the store: {error}"))
+        })?,
     };
     if shared.store.read_row(TaskId::Meta).await?.is_none() {
         // A store is bound to its source: one that cannot be read must not be it.

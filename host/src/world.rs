@@ -13,7 +13,7 @@ use clickmill_elasticsearch::ElasticsearchIndex;
 use clickmill_embedded::{
     EmbeddedIndex, EmbeddedStore, FileReader, FileSource, GenerateReader, GenerateSource, ResumeAt,
 };
-use clickmill_hbase::HbaseStore;
+use clickmill_hbase::{Absent, HbaseStore};
 use clickmill_kafka::{Change, KafkaReader, KafkaSource};
 use clickmill_plugin::WasmPlugins;
 use clickmill_settings::{self as settings, Config};
@@ -46,11 +46,12 @@ pub struct Shared {
 pub type Changes = UnboundedReceiver<Change>;
 
 impl Shared {
-    /// Opens everything that the settings name.
+    /// Opens everything that the settings name; `absent` is what to do about a store in HBase that is not there.
     pub async fn open(
         config: Arc<Config>,
         plugins: Arc<WasmPlugins>,
         began: Instant,
+        absent: Absent,
     ) -> Result<Shared, Error> {
         let elasticsearch = match &config.index {
             settings::Index::Embedded { .. } => None,
@@ -68,7 +69,7 @@ impl Shared {
                 (AnyStore::Embedded(store), embedded)
             }
             settings::Store::Hbase(hbase) => {
-                (AnyStore::Hbase(Arc::new(HbaseStore::open(hbase).await?)), None)
+                (AnyStore::Hbase(Arc::new(HbaseStore::open(hbase, absent).await?)), None)
             }
         };
         let none = || Error::Other("an embedded index needs an embedded store".into());

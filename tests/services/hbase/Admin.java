@@ -27,6 +27,7 @@ public class Admin {
         admin.modifyColumnFamily(table, family);
       }
       case "disable" -> admin.disableTable(table);
+      case "enable" -> admin.enableTable(table);
       case "delete" -> admin.deleteTable(table);
       case "count" -> count(connection, table);
       default -> throw new IllegalArgumentException(args[0]);

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What the owner of a cluster does in `hbase shell`, on the HBase that start.sh started (Java client; our jars have no shell).
 #   admin.sh COMMAND [: COMMAND]...    in one go, for each start of Java takes seconds
-#   COMMAND: create TABLE REGIONS FAMILY... | versions TABLE FAMILY N | disable TABLE | delete TABLE | count TABLE
+#   COMMAND: create TABLE REGIONS FAMILY... | versions TABLE FAMILY N | disable TABLE | enable TABLE | delete TABLE | count TABLE
 # Env: HBASE_ZK_PORT (2181) SERVICES_CACHE SERVICES_HOME
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use clickmill_hbase::HbaseStore;
+use clickmill_hbase::{Absent, HbaseStore};
 use clickmill_settings::{Gateway, Hbase};
 use clickmill_tasks::{env::Store as _, name::TaskId};
 use clickmill_tests::{
@@ -192,7 +192,7 @@ fn newer(table: &str) {
     let gateways = vec![Gateway { host: host.into(), port: port.parse().unwrap() }];
     let settings = Hbase { gateways, table: table.into(), ..Hbase::default() };
     block_on(async {
-        let store = HbaseStore::open(&settings).await.unwrap();
+        let store = HbaseStore::open(&settings, Absent::Refuse).await.unwrap();
         let row = store.read_row(TaskId::Meta).await.unwrap().unwrap();
         let mut meta: serde_json::Value = serde_json::from_slice(&row).unwrap();
         meta["format"] = 99.into();
@@ -447,4 +447,77 @@ fn two_hosts_with_the_same_files_on_one_store_are_told_apart() {
     let said = std::fs::read_to_string(folder.path().join(ended.0)).unwrap();
     assert_eq!(ended.1.code(), Some(1), "{said}");
     assert!(said.contains("only one host may read files into a store"), "{said}");
+}
+
+#[test]
+fn a_store_that_is_not_there_is_told_and_only_run_makes_it() {
+    let name = unique("nostore");
+    let traffic = topic(&name, 300, 50);
+    let folder = folder(&on_the_cluster(&name));
+    let tables = format!("{name}, {name}_state, {name}_dead_letters");
+    for _ in 0..2 {
+        for command in [&["events"][..], &["dead-letters"], &["dead-letters", "--documents"], &["reindex"]] {
+            let said = fails(&folder, command, 1);
+            let expected = format!(
+                "error: HBase at {}: there is no store: the tables {tables} are absent; name the right one in [store] table, or \
+                 begin a new store with `clickmill run`\n",
+                address("HBASE_THRIFT")
+            );
+            assert!(said.ends_with(&expected), "{command:?}: {said}");
+        }
+        let said = folder.ok(&["check"]);
+        assert!(
+            said.contains(&format!("store     not there yet: `clickmill run` makes {tables}, each in")),
+            "{said}"
+        );
+        assert!(said.ends_with("\nall else is there\n"), "{said}");
+    }
+    folder.ok(&["run", "--until-idle", "1s"]);
+    check(&folder, &traffic);
+    assert!(folder.ok(&["check"]).ends_with("\nall is there\n"));
+}
+
+#[test]
+fn hosts_that_start_one_after_the_other_on_a_new_store_all_run() {
+    let name = unique("together");
+    let traffic = topic(&name, 1_000, 50);
+    let folder = folder(&on_the_cluster(&name));
+    let hosts: Vec<_> = (0..4)
+        .map(|host| {
+            thread::sleep(Duration::from_millis(100));
+            let log = folder.path().join(format!("log{host}"));
+            let mut command = folder.command(&["run", "--until-idle", "5s"]);
+            (command.stderr(std::fs::File::create(&log).unwrap()).spawn().unwrap(), log)
+        })
+        .collect();
+    for (mut host, log) in hosts {
+        let status = host.wait().unwrap();
+        assert!(status.success(), "{}", std::fs::read_to_string(log).unwrap());
+    }
+    check(&folder, &traffic);
+}
+
+#[test]
+fn a_store_whose_state_was_lost_is_not_begun_anew() {
+    let name = unique("lost");
+    topic(&name, 300, 50);
+    let folder = folder(&on_the_cluster(&name));
+    folder.ok(&["run", "--until-idle", "1s"]);
+    let state = format!("{name}_state");
+    for (as_owner, what) in [
+        (format!("disable {state} : delete {state}"), "is absent"),
+        (format!("create {state} 1 s"), "has no row of the store"),
+    ] {
+        let admin = concat!(env!("CARGO_MANIFEST_DIR"), "/services/hbase/admin.sh");
+        let done = std::process::Command::new("bash").arg(admin).args(as_owner.split(' ')).output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        for command in [&["run"][..], &["check"], &["events"], &["dead-letters"], &["reindex"]] {
+            let said = fails(&folder, command, 1);
+            let expected = format!(
+                "the table {state} {what}, though there are rows in {name} and {name}_dead_letters: the state of this store was \
+                 lost"
+            );
+            assert!(said.contains(&expected) && said.contains("from its snapshot"), "{command:?}: {said}");
+        }
+    }
 }

@@ -16,6 +16,7 @@ mod events;
 mod keys;
 mod message;
 mod mutations;
+mod opening;
 mod pool;
 mod read;
 mod round;
@@ -23,6 +24,7 @@ mod store;
 mod tables;
 mod trouble;
 
+pub use opening::Absent;
 pub use read::{DeadLetters, Events, Reader};
 pub use store::HbaseStore;
 pub use tables::Region;

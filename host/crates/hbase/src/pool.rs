@@ -35,7 +35,7 @@ trait Job: Send {
 
 struct Call<T, F> {
     doing: &'static str,
-    settings: Hbase,
+    settings: Arc<Hbase>,
     call: F,
     reply: oneshot::Sender<Result<T, Trouble>>,
 }
@@ -71,7 +71,7 @@ pub(crate) struct Pool {
 }
 
 struct Shared {
-    settings: Hbase,
+    settings: Arc<Hbase>,
     queue: Mutex<Queue>,
     ready: Condvar,
 }
@@ -85,6 +85,7 @@ struct Queue {
 impl Pool {
     /// Starts the threads; they connect at their first job.
     pub(crate) fn new(settings: &Hbase) -> Result<Pool, Trouble> {
+        let settings = Arc::new(settings.clone());
         let shared =
             Arc::new(Shared { settings: settings.clone(), queue: Mutex::default(), ready: Condvar::new() });
         let pool = Pool { shared: shared.clone() };

@@ -13,7 +13,8 @@ use crate::{
     trouble::at,
 };
 
-/// How long who went to another gateway stays there. The first one may have lost a call for each connection by then.
+/// How long a connection stays away from its own gateway once that failed. To turn back costs a call wherever it is still down, so
+/// it is not done often.
 const AWAY: Duration = Duration::from_secs(300);
 
 /// Goes round the gateways, one at a time, beginning with its own.

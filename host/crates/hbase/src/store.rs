@@ -17,19 +17,20 @@ use crate::{
     keys::{self, Cold},
     message::Message,
     mutations::{CALL_BYTES, CALL_ROWS, calls, delete, put, row, scan},
+    opening::{Absent, ensure},
     pool::Pool,
     read::letter_cells,
     round::Round,
-    tables::{self, Region, Tables, ensure},
+    tables::{self, Region, Tables},
     trouble::trouble,
 };
 
 /// The cell of a task row, of a part and of cold state.
-const VALUE: &[u8] = b"s:v";
+pub(crate) const VALUE: &[u8] = b"s:v";
 /// What cold state is of, where its key bears only a hash.
 const NAME: &[u8] = b"s:g";
 /// Only keys are wanted: one cell a row, without its value.
-const KEYS_ONLY: &str = "FirstKeyOnlyFilter() AND KeyOnlyFilter()";
+pub(crate) const KEYS_ONLY: &str = "FirstKeyOnlyFilter() AND KeyOnlyFilter()";
 const SCAN_ROWS: i32 = 1000;
 /// Cells of cold state in an answer: a cell may be some ten thousand bytes, and they are all in one message.
 const COLD: usize = 200;
@@ -38,23 +39,29 @@ const COLD: usize = 200;
 pub struct HbaseStore {
     pool: Pool,
     tables: Tables,
+    /// The tables that are absent; none but where they may be.
+    absent: Vec<String>,
     /// Calls in flight of one batch.
     parallel: usize,
 }
 
 impl HbaseStore {
-    /// Connects, makes the tables where they are absent and checks them where they are not. Fails with a passing trouble
-    /// where no gateway answers, with a final one where a table is not ours to use.
-    pub async fn open(settings: &Hbase) -> Result<HbaseStore, Trouble> {
+    /// Connects, and checks the tables; `absent` says what is to become of those that are not there. Fails with a passing
+    /// trouble where no gateway answers, with a final one where a table is not ours to use, where there is no store and there
+    /// should be, and where a part of it was lost.
+    pub async fn open(settings: &Hbase, absent: Absent) -> Result<HbaseStore, Trouble> {
         let (pool, tables) = (Pool::new(settings)?, Tables::new(&settings.table));
         let mut tries = settings.gateways.len();
         loop {
             tries = tries.saturating_sub(1);
-            match ensure(&pool, &tables).await {
+            match ensure(&pool, &tables, absent).await {
                 // The thread that found its gateway wanting has turned to the next one.
                 Err(Trouble::Passing(_)) if tries > 0 => {}
                 Err(trouble) => return Err(trouble),
-                Ok(()) => return Ok(HbaseStore { pool, tables, parallel: 2 * settings.connections.max(1) }),
+                Ok(absent) => {
+                    let parallel = 2 * settings.connections.max(1);
+                    return Ok(HbaseStore { pool, tables, absent, parallel });
+                }
             }
         }
     }
@@ -72,6 +79,16 @@ impl HbaseStore {
         settings.gateways.iter().map(|gateway| (gateway.clone(), ask(gateway))).collect()
     }
 
+    /// The tables that are absent, of a store that was opened to be told so ([`Absent::Tell`]).
+    pub fn absent(&self) -> &[String] {
+        &self.absent
+    }
+
+    /// Where there is no state table there is no state.
+    fn is_stateless(&self) -> bool {
+        self.absent.iter().any(|table| table.as_bytes() == self.tables.state)
+    }
+
     /// The regions of the event table, in order of their keys. Partitions are spread over the keys evenly, so over these.
     pub async fn regions(&self) -> Result<Vec<Region>, Trouble> {
         tables::regions(&self.pool, self.tables.events.clone()).await
@@ -80,7 +97,7 @@ impl HbaseStore {
     /// What would be better about the tables, though all works: a line each, with what to do. Asks the master, so it waits
     /// while there is none.
     pub async fn advice(&self) -> Result<Vec<String>, Trouble> {
-        tables::advice(&self.pool, &self.tables).await
+        tables::advice(&self.pool, &self.tables, &self.absent).await
     }
 
     /// Sends calls, a few at a time, until all are acknowledged or one is not.
@@ -106,6 +123,9 @@ impl HbaseStore {
     }
 
     async fn value(&self, doing: &'static str, key: Vec<u8>) -> Result<Option<Vec<u8>>, Trouble> {
+        if self.is_stateless() {
+            return Ok(None);
+        }
         let table = self.tables.state.clone();
         let cells =
             self.pool.call(doing, move |client| client.get(table, key, VALUE.to_vec(), Default::default()));
@@ -119,6 +139,9 @@ impl HbaseStore {
         columns: Option<Vec<Vec<u8>>>,
         filter: Option<&'static str>,
     ) -> Result<Vec<TRowResult>, Trouble> {
+        if self.is_stateless() {
+            return Ok(Vec::new());
+        }
         let table = self.tables.state.clone();
         self.pool.call(doing, move |client| scan_prefix(client, table, prefix, columns, filter)).await
     }

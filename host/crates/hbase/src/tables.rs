@@ -1,17 +1,10 @@
-//! The three tables: made where they are absent, looked at where they are not.
-
-use std::collections::BTreeMap;
+//! The three tables: their names, what makes them unfit, what would be better about them.
 
 use clickmill_columns::Family;
 use clickmill_tasks::env::Trouble;
 use hbase_thrift::hbase::{ColumnDescriptor, THbaseSyncClient};
 
-use crate::{
-    connection::Client,
-    mutations::family,
-    pool::Pool,
-    trouble::{already_exists, name, names, spoils},
-};
+use crate::pool::Pool;
 
 /// The family of the state and dead-letter tables.
 pub(crate) const STATE: &str = "s";
@@ -35,7 +28,7 @@ impl Tables {
     }
 
     /// Each with its families.
-    fn each(&self) -> [(&[u8], Vec<&'static str>); 3] {
+    pub(crate) fn each(&self) -> [(&[u8], Vec<&'static str>); 3] {
         [
             (&self.events, Family::ALL.map(Family::name).to_vec()),
             (&self.state, vec![STATE]),
@@ -53,72 +46,12 @@ pub struct Region {
     pub server: Option<String>,
 }
 
-/// Makes sure of all three.
-pub(crate) async fn ensure(pool: &Pool, tables: &Tables) -> Result<(), Trouble> {
-    for (table, families) in tables.each() {
-        let (table, wanted) = (table.to_vec(), families.clone());
-        let shown = String::from_utf8_lossy(&table).into_owned();
-        let found = pool.call("making sure of its tables", move |client| look(client, &table, &wanted));
-        let problem = match found.await? {
-            Found::Disabled => {
-                let help = format!("enable it (hbase shell: enable '{shown}')");
-                Some(format!("the table {shown} is disabled; {help}"))
-            }
-            Found::Families(found) => check(&shown, &families, &found),
-        };
-        if let Some(problem) = problem {
-            return Err(Trouble::Final(format!("{}: {problem}", name(pool.settings()))));
-        }
-    }
-    Ok(())
-}
-
-enum Found {
-    Disabled,
-    Families(Vec<ColumnDescriptor>),
-}
-
-/// Whether a table is there is asked of the region servers: the master's own list of tables is long in coming, or does not come
-/// at all, while there is no master. Only what the table's families are like, and making it, is the master's to say.
-fn look(client: &mut Client, table: &[u8], families: &[&str]) -> thrift::Result<Found> {
-    let columns = families.iter().map(|family| family.as_bytes().to_vec()).collect();
-    let read = client.get_row_with_columns(table.to_vec(), b"?".to_vec(), columns, BTreeMap::new());
-    match read {
-        Err(error) if names(&error, "TableNotFoundException") => create(client, table, families)?,
-        Err(error) if names(&error, "TableNotEnabledException") => return Ok(Found::Disabled),
-        Err(error) if !names(&error, "NoSuchColumnFamilyException") => return Err(error),
-        _ => {}
-    }
-    let families = client.get_column_descriptors(table.to_vec())?;
-    if !client.is_table_enabled(table.to_vec())? {
-        return Ok(Found::Disabled);
-    }
-    Ok(Found::Families(families.into_values().collect()))
-}
-
-/// Compressed where the region servers can. The gateway's interface has no split keys: the table is one region.
-fn create(client: &mut Client, table: &[u8], families: &[&str]) -> thrift::Result<()> {
-    let mut made = Ok(());
-    for compression in ["GZ", "NONE"] {
-        let families = families.iter().map(|name| family(name, compression)).collect();
-        made = client.create_table(table.to_vec(), families);
-        match &made {
-            Ok(()) => break,
-            // By another host, meanwhile.
-            Err(error) if already_exists(error) => return Ok(()),
-            Err(error) if spoils(error) || names(error, "NamespaceNotFoundException") => break,
-            Err(_) => {}
-        }
-    }
-    made
-}
-
 fn name_of(family: &ColumnDescriptor) -> String {
     String::from_utf8_lossy(family.name.as_deref().unwrap_or_default()).trim_end_matches(':').to_owned()
 }
 
 /// What makes a table unfit, and how it is mended.
-fn check(table: &str, wanted: &[&str], found: &[ColumnDescriptor]) -> Option<String> {
+pub(crate) fn check(table: &str, wanted: &[&str], found: &[ColumnDescriptor]) -> Option<String> {
     for wanted in wanted {
         let Some(family) = found.iter().find(|family| name_of(family) == *wanted) else {
             return Some(format!(
@@ -144,10 +77,14 @@ fn check(table: &str, wanted: &[&str], found: &[ColumnDescriptor]) -> Option<Str
     None
 }
 
-/// What would be better, though all works; for each table, with what to do.
-pub(crate) async fn advice(pool: &Pool, tables: &Tables) -> Result<Vec<String>, Trouble> {
+/// What would be better, though all works; for each table but those that are absent, with what to do.
+pub(crate) async fn advice(pool: &Pool, tables: &Tables, absent: &[String]) -> Result<Vec<String>, Trouble> {
+    let is_absent = |table: &[u8]| absent.iter().any(|absent| absent.as_bytes() == table);
     let mut lines = Vec::new();
     for (table, wanted) in tables.each() {
+        if is_absent(table) {
+            continue;
+        }
         let shown = String::from_utf8_lossy(table).into_owned();
         let table = table.to_vec();
         let found = pool.call("looking at its tables", move |client| client.get_column_descriptors(table));
@@ -155,8 +92,7 @@ pub(crate) async fn advice(pool: &Pool, tables: &Tables) -> Result<Vec<String>, 
         let families = found.iter().filter(|family| wanted.contains(&name_of(family).as_str()));
         lines.extend(families.filter_map(|family| improvement(&shown, family)));
     }
-    let regions = regions(pool, tables.events.clone()).await?;
-    if regions.len() == 1 {
+    if !is_absent(&tables.events) && regions(pool, tables.events.clone()).await?.len() == 1 {
         let table = String::from_utf8_lossy(&tables.events);
         lines.push(format!(
             "the table {table} is one region, so one region server takes all events until HBase splits it; where there are \
@@ -213,6 +149,7 @@ pub(crate) async fn regions(pool: &Pool, table: Vec<u8>) -> Result<Vec<Region>, 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mutations::family;
 
     #[test]
     fn an_unfit_table_is_a_clear_error() {

@@ -86,9 +86,10 @@ pub(crate) fn doubtful(error: &thrift::Error) -> bool {
     })
 }
 
-/// Whether a table is there already that was to be made.
+/// Whether a table is there already that was to be made: the gateway looks first, but the master may come to know it later.
 pub(crate) fn already_exists(error: &thrift::Error) -> bool {
-    matches!(error, thrift::Error::User(error) if error.is::<AlreadyExists>())
+    names(error, "TableExistsException")
+        || matches!(error, thrift::Error::User(error) if error.is::<AlreadyExists>())
 }
 
 /// `doing` completes "HBase at host:port, ".

@@ -5,11 +5,12 @@
 use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},
+    sync::{Arc, Mutex},
     thread,
     time::Duration,
 };
 
-use clickmill_hbase::HbaseStore;
+use clickmill_hbase::{Absent, HbaseStore};
 use clickmill_settings::{Gateway, Hbase, Transport};
 use clickmill_tasks::env::Trouble;
 use futures_executor::block_on;
@@ -49,10 +50,10 @@ fn no_such_method(method: &str) -> Vec<u8> {
     [head, b"\x0b\x00\x01".to_vec(), string(&text), b"\x08\x00\x02\x00\x00\x00\x01\x00".to_vec()].concat()
 }
 
-/// The same call fails with an `IOError`, in form.
-fn failing(method: &str, why: &str) -> Vec<u8> {
+/// The same call, of this number, fails with an `IOError`, in form.
+fn failing(method: &str, number: u32, why: &str) -> Vec<u8> {
     let string = |text: &str| [&(text.len() as u32).to_be_bytes()[..], text.as_bytes()].concat();
-    let head = [&b"\x80\x01\x00\x02"[..], &string(method), &[0, 0, 0, 1]].concat();
+    let head = [&b"\x80\x01\x00\x02"[..], &string(method), &number.to_be_bytes()].concat();
     [head, b"\x0c\x00\x01\x0b\x00\x01".to_vec(), string(why), b"\x02\x00\x02\x00\x00\x00".to_vec()].concat()
 }
 
@@ -63,7 +64,7 @@ fn settings(ports: &[u16], transport: Transport) -> Hbase {
 
 /// What is said where these are the gateways; it passes, for who put it there may take it away.
 fn said(ports: &[u16], transport: Transport) -> String {
-    match block_on(HbaseStore::open(&settings(ports, transport))).map(|_| ()) {
+    match block_on(HbaseStore::open(&settings(ports, transport), Absent::Make)).map(|_| ()) {
         Err(Trouble::Passing(text)) => text,
         other => panic!("{other:?}"),
     }
@@ -142,8 +143,11 @@ fn a_gateway_that_takes_no_connection_costs_no_call() {
 
 #[test]
 fn a_gateway_that_lost_hbase_is_left_for_one_that_may_have_it() {
-    let lost =
-        answering(failing("getRowWithColumns", "java.io.IOException: Zookeeper LIST could not be completed"));
+    let lost = answering(failing(
+        "getRowWithColumns",
+        1,
+        "java.io.IOException: Zookeeper LIST could not be completed",
+    ));
     let text = said(&[lost], Transport::Buffered);
     let expected = "java.io.IOException: Zookeeper LIST could not be completed";
     assert_eq!(text, format!("HBase at 127.0.0.1:{lost}, making sure of its tables: {expected}"));
@@ -155,4 +159,45 @@ fn a_gateway_that_lost_hbase_is_left_for_one_that_may_have_it() {
         )),
         "{text}"
     );
+}
+
+/// Has no table, and makes none, but for this reason; the calls to make one.
+fn making_none(why: &'static str) -> (u16, Arc<Mutex<Vec<String>>>) {
+    let made = Arc::new(Mutex::new(Vec::new()));
+    let calls = made.clone();
+    let port = listen(move |mut stream| {
+        let mut call = [0; 4096];
+        while let Ok(read @ 1..) = stream.read(&mut call) {
+            let number = |at: usize| u32::from_be_bytes(call[at..at + 4].try_into().unwrap());
+            let length = number(4) as usize;
+            let method = String::from_utf8(call[8..8 + length].to_vec()).unwrap();
+            let why = match method.as_str() {
+                "getRowWithColumns" => "org.apache.hadoop.hbase.TableNotFoundException: t",
+                _ => why,
+            };
+            if method == "createTable" {
+                calls.lock().unwrap().push(call[..read].escape_ascii().to_string());
+            }
+            stream.write_all(&failing(&method, number(8 + length), why)).unwrap();
+        }
+    });
+    (port, made)
+}
+
+#[test]
+fn a_table_is_made_uncompressed_only_where_it_is_not_taken_as_it_should_be() {
+    let (port, made) = making_none("org.apache.hadoop.hbase.PleaseHoldException: Master is initializing");
+    let text = said(&[port], Transport::Buffered);
+    let expected = "making its tables: org.apache.hadoop.hbase.PleaseHoldException: Master is initializing";
+    assert_eq!(text, format!("HBase at 127.0.0.1:{port}, {expected}"));
+    assert_eq!(made.lock().unwrap().len(), 1);
+
+    let lacking = "org.apache.hadoop.hbase.DoNotRetryIOException: Compression algorithm 'gz' previously failed test. Set \
+                   hbase.table.sanity.checks to false at conf or table descriptor if you want to bypass sanity checks";
+    let (port, made) = making_none(lacking);
+    let text = said(&[port], Transport::Buffered);
+    assert!(text.contains("previously failed test"), "{text}");
+    let made = made.lock().unwrap();
+    assert_eq!(made.len(), 2);
+    assert!(made[0].contains("GZ") && made[1].contains("NONE"), "{made:?}");
 }

@@ -15,7 +15,7 @@ use std::{
 };
 
 use clickmill_columns::{Column, Data, Family, Field, Kind, Validity, Values};
-use clickmill_hbase::{HbaseStore, Reader};
+use clickmill_hbase::{Absent, HbaseStore, Reader};
 use clickmill_settings::{Gateway, Hbase, Layout, Transport};
 use clickmill_tasks::{
     Fences,
@@ -53,7 +53,7 @@ fn in_layout(layout: Layout) -> Hbase {
 const LAYOUTS: [Layout; 2] = [Layout::Fields, Layout::Families];
 
 fn store(settings: &Hbase) -> HbaseStore {
-    block_on(HbaseStore::open(settings)).expect("HBase answers")
+    block_on(HbaseStore::open(settings, Absent::Make)).expect("HBase answers")
 }
 
 fn field(name: &str, kind: Kind, family: Family) -> Arc<Field> {
@@ -275,7 +275,7 @@ fn many_cold_cells_come_and_go_in_few_calls() {
 fn a_store_is_opened_again_and_by_two_at_once() {
     let settings = settings();
     let (one, two) = std::thread::scope(|scope| {
-        let open = || scope.spawn(|| block_on(HbaseStore::open(&settings)).map(|_| ()));
+        let open = || scope.spawn(|| block_on(HbaseStore::open(&settings, Absent::Make)).map(|_| ()));
         let (one, two) = (open(), open());
         (one.join().unwrap(), two.join().unwrap())
     });
@@ -283,9 +283,34 @@ fn a_store_is_opened_again_and_by_two_at_once() {
     store(&settings);
 }
 
+/// Whoever comes a moment later finds tables that are being made, a store that was just begun, and the first events.
+#[test]
+fn a_new_store_is_begun_by_many_one_after_the_other() {
+    let settings = settings();
+    thread::scope(|scope| {
+        let begin = |host: u64| {
+            let settings = &settings;
+            scope.spawn(move || {
+                thread::sleep(Duration::from_millis(60 * host));
+                let store =
+                    block_on(HbaseStore::open(settings, Absent::Make)).map_err(|error| error.to_string())?;
+                block_on(async {
+                    store.swap_row(TaskId::Meta, None, b"meta").await.unwrap();
+                    store.put_events(events(1, 0..5)).await.unwrap();
+                });
+                Ok(())
+            })
+        };
+        let hosts: Vec<_> = (0..12).map(begin).collect();
+        let begun: Vec<Result<(), String>> = hosts.into_iter().map(|host| host.join().unwrap()).collect();
+        assert!(begun.iter().all(Result::is_ok), "{begun:?}");
+    });
+    assert_eq!(read(&settings, &[(1, 0)], 0..5).len(), 5);
+}
+
 #[test]
 fn a_gateway_that_is_away_or_speaks_otherwise_is_a_passing_trouble() {
-    let said = |settings: Hbase| match block_on(HbaseStore::open(&settings)).map(|_| ()) {
+    let said = |settings: Hbase| match block_on(HbaseStore::open(&settings, Absent::Make)).map(|_| ()) {
         Err(Trouble::Passing(text)) => text,
         other => panic!("{other:?}"),
     };
@@ -370,10 +395,7 @@ fn a_table_that_its_owner_made_in_several_regions_is_taken_and_filled_evenly() {
 
 #[test]
 fn an_unfit_table_is_refused_with_what_mends_it() {
-    let refused = |settings: &Hbase| match block_on(HbaseStore::open(settings)).map(|_| ()) {
-        Err(Trouble::Final(text)) => text.split_once(": ").unwrap().1.to_owned(),
-        other => panic!("{other:?}"),
-    };
+    let refused = |settings: &Hbase| refused(settings, Absent::Make);
     let all = [(); 3].map(|()| settings());
     let [foreign, versions, disabled] = &all;
     let [of_foreign, of_versions, of_disabled] = all.each_ref().map(|settings| settings.table.as_str());
@@ -404,6 +426,108 @@ fn an_unfit_table_is_refused_with_what_mends_it() {
         nowhere.contains("NamespaceNotFoundException: no_such_namespace; make the namespace"),
         "{nowhere}"
     );
+}
+
+#[test]
+fn a_table_that_is_soon_enabled_is_waited_for() {
+    let settings = settings();
+    store(&settings);
+    let owner = settings.table.clone();
+    let owner = thread::spawn(move || as_owner(&[format!("disable {owner}"), format!("enable {owner}")]));
+    while !owner.is_finished() {
+        store(&settings);
+    }
+    owner.join().unwrap();
+}
+
+/// The trouble of a store that does not open, without the gateway's name.
+fn refused(settings: &Hbase, absent: Absent) -> String {
+    match block_on(HbaseStore::open(settings, absent)).map(|_| ()) {
+        Err(Trouble::Final(text)) => text.split_once(": ").unwrap().1.to_owned(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn only_who_is_to_make_tables_makes_them() {
+    let settings = settings();
+    let table = &settings.table;
+    for _ in 0..2 {
+        assert_eq!(
+            refused(&settings, Absent::Refuse),
+            format!(
+                "there is no store: the tables {table}, {table}_state, {table}_dead_letters are absent; name the right one in \
+                 [store] table, or begin a new store with `clickmill run`"
+            )
+        );
+        let looked_for = block_on(HbaseStore::open(&settings, Absent::Tell)).unwrap();
+        let names = [table.clone(), format!("{table}_state"), format!("{table}_dead_letters")];
+        assert_eq!(looked_for.absent(), names);
+        block_on(async {
+            assert_eq!(looked_for.read_row(TaskId::Meta).await, Ok(None));
+            assert_eq!(looked_for.tasks().await, Ok(vec![]));
+            assert_eq!(looked_for.regions().await, Ok(vec![]));
+            assert_eq!(looked_for.advice().await, Ok(vec![]));
+        });
+    }
+    // What its owner made is left as it is.
+    as_owner(&[format!("create {table} 4 click_data geo_data user_agent_data")]);
+    let looked_for = block_on(HbaseStore::open(&settings, Absent::Tell)).unwrap();
+    assert_eq!(looked_for.absent(), [format!("{table}_state"), format!("{table}_dead_letters")]);
+    assert_eq!(block_on(looked_for.tasks()), Ok(vec![]));
+    assert_eq!(block_on(store(&settings).regions()).unwrap().len(), 4);
+    for absent in [Absent::Refuse, Absent::Tell] {
+        assert!(block_on(HbaseStore::open(&settings, absent)).unwrap().absent().is_empty());
+    }
+}
+
+#[test]
+fn a_store_of_which_a_part_was_lost_is_not_made_anew() {
+    const ALL: [Absent; 3] = [Absent::Make, Absent::Refuse, Absent::Tell];
+    let all = [(); 3].map(|()| settings());
+    for settings in &all {
+        let store = store(settings);
+        block_on(async {
+            assert_eq!(store.swap_row(TaskId::Meta, None, b"meta").await, Ok(true));
+            store.put_events(events(5, 0..3)).await.unwrap();
+        });
+    }
+    let [gone, dead, events_gone] = &all;
+    let [of_gone, of_dead, of_events_gone] = all.each_ref().map(|settings| settings.table.as_str());
+    // Every event of it became a dead letter.
+    let letters = [letter(5, 0, b"{"), letter(5, 1, b"{"), letter(5, 2, b"{")];
+    block_on(store(dead).put_dead_letters(Rc::from(letters))).unwrap();
+    let drop = |table: String| format!("disable {table} : delete {table}");
+    as_owner(&[
+        drop(format!("{of_gone}_state")),
+        drop(format!("{of_dead}_state")),
+        format!("create {of_dead}_state 1 s"),
+        drop(of_events_gone.to_owned()),
+    ]);
+    for absent in ALL {
+        assert_eq!(
+            refused(gone, absent),
+            format!(
+                "the table {of_gone}_state is absent, though there are rows in {of_gone}: the state of this store was lost, and \
+                 events of a new one would lie unseen under the old ones; restore {of_gone}_state from its snapshot, or name \
+                 another table in [store] table for a new store, or give up the old rows (hbase shell: truncate '{of_gone}')"
+            )
+        );
+        let text = refused(dead, absent);
+        let begin = format!(
+            "the table {of_dead}_state has no row of the store, though there are rows in {of_dead}_dead_letters: "
+        );
+        assert!(text.starts_with(&begin), "{text}");
+        assert_eq!(
+            refused(events_gone, absent),
+            format!(
+                "the table {of_events_gone} is absent, though the table {of_events_gone}_state has the rest of the store: \
+                 restore from a snapshot what was deleted, or name another table in [store] table for a new store"
+            )
+        );
+    }
+    as_owner(&[drop(of_gone.to_owned())]);
+    store(gone);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, rc::Rc, sync::Arc, time::Instant};
 
 use clickmill_columns::{Column, Data, Field, Kind, Validity, Values};
 use clickmill_elasticsearch::{ElasticsearchIndex, Missing};
-use clickmill_hbase::HbaseStore;
+use clickmill_hbase::{Absent, HbaseStore};
 use clickmill_tasks::{
     batch::{DocumentBatch, EventBatch, StoredColumn},
     env::{Index as _, Indexed, Store as _, Trouble},
@@ -141,7 +141,7 @@ fn column(kind: Kind, values: &[&Value]) -> Column {
 pub fn put(target: &Target, written: Written) -> Result<f64, Error> {
     let specs = reading::specs(&load::pipeline(&target.config)?.plan);
     block_on(async {
-        let store = HbaseStore::open(&target.hbase).await?;
+        let store = HbaseStore::open(&target.hbase, Absent::Make).await?;
         let index = ElasticsearchIndex::new(&target.elasticsearch)?;
         index.prepare(1, &specs, Missing::Create).await?;
         let began = Instant::now();

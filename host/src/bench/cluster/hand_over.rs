@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use clickmill_hbase::HbaseStore;
+use clickmill_hbase::{Absent, HbaseStore};
 use clickmill_tasks::{
     env::Store as _,
     name::{PartitionId, TaskId},
@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub fn bench(target: &Target) -> Result<Value, Error> {
     target.make_topic(PARTITIONS)?;
     let traffic = Steady::start(target.kafka(), RATE)?;
-    let store = block_on(HbaseStore::open(&target.hbase))??;
+    let store = block_on(HbaseStore::open(&target.hbase, Absent::Make))??;
     let mut rows = Rows { store, seen: BTreeMap::new() };
     let first = target.host()?;
     rows.watch(PARTITIONS as usize)?;
