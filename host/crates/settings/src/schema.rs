@@ -111,7 +111,7 @@ pub const SOURCE: Section = Section {
             .of("kafka"),
         key("topic", "string", Is("\"clickstream\""), "The topic. Key it by user: a user's events belong into one partition.")
             .of("kafka"),
-        key("group", "string", Is("\"clickmill\""), "The consumer group. A store belongs to one topic and group.").of("kafka"),
+        key("group", "string", Is("\"clickmill\""), "The consumer group, by which hosts on one HBase store share the partitions. A host with an embedded store reads all of them, without the group. A store belongs to one topic and group.").of("kafka"),
         key(
             "start",
             "`earliest` or `latest`",
