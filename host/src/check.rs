@@ -1,5 +1,5 @@
 //! `clickmill check`: loads every plugin, asks each service for what the settings name, and says what is missing or would be better.
-//! It makes an empty store where there is none, as HBase's tables; it writes nothing else, reads no record of a topic and asks for no
+//! It makes an embedded store where there is none; it writes nothing else, reads no record of a topic and asks for no
 //! right by using it, so one that is missing may be found by `run` first.
 
 use std::{process::ExitCode, sync::Arc, time::Instant};

@@ -73,6 +73,7 @@ fn away(
         before >> 20,
         peak >> 20
     );
+    assert!(bytes > MORE_MEMORY, "too little came to tell: {bytes} bytes");
     let most = MORE_MEMORY.min(bytes / MORE_OF_WHAT_COMES);
     assert!(peak < before + most, "{before} bytes became {peak} while {bytes} came");
     meanwhile(group, there, came);

@@ -74,6 +74,10 @@ impl Member {
                 // While partitions that were revoked wait for the answers to their last commits, a client that is closed forgets to
                 // tell the group that it leaves (librdkafka 2.12, `rd_kafka_cgrp_incr_unassign_done`).
                 serve(&client, &settings, || !client.context().rebalanced_within(LAST_COMMITS));
+                // Nor does one tell it that has no partition (`rd_kafka_cgrp_revoke_all_rejoin`).
+                if client.assignment().is_ok_and(|own| own.count() == 0) {
+                    client.unsubscribe();
+                }
             }
         };
         let thread = thread::Builder::new()
@@ -155,12 +159,12 @@ impl ConsumerContext for Context {
         error: RDKafkaRespErr,
         partitions: &mut TopicPartitionList,
     ) {
-        *self.rebalanced.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         let done = match error {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => self.assigned(client, partitions),
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS => self.revoked(client, partitions),
             _ => Ok(()),
         };
+        *self.rebalanced.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         if let Err(error) = done {
             tracing::warn!("Kafka: rebalance: {error}");
         }

@@ -148,6 +148,35 @@ fn a_member_that_leaves_behind_its_last_commit_is_not_waited_for() {
     }
 }
 
+#[test]
+fn a_member_without_a_partition_is_not_waited_for_either() {
+    let settings = with(&topic(1), &[("session.timeout.ms", "120000")]);
+    let stays = source(&settings);
+    let mut told_stays = stays.join().unwrap();
+    assigned(&mut told_stays, 1);
+    let observer: BaseConsumer =
+        ClientConfig::new().set("bootstrap.servers", &settings.brokers).create().unwrap();
+    let members = || -> usize {
+        let groups = observer.fetch_group_list(Some(&settings.group), SOON).unwrap();
+        let stable = groups.groups().iter().filter(|group| group.state() == "Stable");
+        stable.map(|group| group.members().len()).sum()
+    };
+    let until = |count: usize| {
+        let began = Instant::now();
+        while members() != count {
+            assert!(began.elapsed() < SOON, "{} members, not {count}", members());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    for _ in 0..3 {
+        let comes = source(&settings);
+        let told_comes = comes.join().unwrap();
+        until(2);
+        drop((told_comes, comes));
+        until(1);
+    }
+}
+
 /// Prints how long handing over takes; it asserts nothing of that, for it is the machine that decides.
 #[test]
 #[ignore = "a measurement"]

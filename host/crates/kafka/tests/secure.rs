@@ -129,7 +129,11 @@ fn a_port_that_wants_tls_or_none_is_told() {
     assert_eq!(asked(&plain), format!("{DOING}{strange} {check}"));
     let tls = Kafka { brokers: variable("KAFKA_BOOTSTRAP"), ..through("KAFKA_SSL", &settings(), &[SSL]) };
     let text = asked(&tls);
-    assert!(text.starts_with(&format!("{DOING}no TLS with the broker: ssl://BROKER/bootstrap: ")), "{text}");
+    // It depends on who is first whether the client hears that this is no TLS, or that the broker hangs up.
+    let (no_tls, hangs_up) =
+        ("no TLS with the broker", "what answers is no broker of Kafka, or wants TLS or credentials");
+    let said = |what: &str| text.starts_with(&format!("{DOING}{what}: ssl://BROKER/bootstrap: "));
+    assert!((said(no_tls) || said(hangs_up)) && text.contains("`security.protocol`"), "{text}");
     // The broker waits for credentials and hangs up.
     let nobody = Kafka { brokers: variable("KAFKA_SASL_PLAINTEXT"), ..settings() };
     let text = asked(&nobody);
