@@ -190,8 +190,8 @@ impl<E: Env + 'static> Shard<E> {
         Ok(())
     }
 
-    /// Whether partitions of other hosts may have something. How long looking takes bounds how often: many shards must not keep the
-    /// store busy with it.
+    /// Whether partitions of other hosts may have something. Looking takes a fifth of a shard's time at most, for many shards must not
+    /// keep the store busy with it; but no outage makes it rarer than the looks at its own row.
     fn is_to_look(&self) -> bool {
         let look = self.context.bounds.look;
         let rest = (4 * self.catch_up_took).clamp(look / 8, look);
