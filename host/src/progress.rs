@@ -104,7 +104,7 @@ fn line(progress: &Progress, rate: f64) -> String {
         Some(Left::Records(records)) => format!("{} behind", output::number(records)),
         None => format!("{} read", output::size(Progress::get(&progress.bytes))),
     };
-    let waiting = match Progress::get(&progress.waiting) {
+    let waiting = match progress.waiting() {
         0 => String::new(),
         waiting => format!(" ({} waiting)", output::number(waiting)),
     };

@@ -26,6 +26,8 @@ pub struct Delta {
     pub share: std::ops::Range<usize>,
     /// The partition's horizon after the commit.
     pub horizon: i64,
+    /// The partition has more to read than it works on.
+    pub backlog: bool,
 }
 
 #[derive(Default)]

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::{
-        Mutex, OnceLock, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
@@ -36,9 +36,9 @@ pub struct Progress {
     pub dead_letters: AtomicU64,
     pub skipped: AtomicU64,
     pub commits: AtomicU64,
-    /// Documents acknowledged by the index, and those that wait for it.
+    /// Documents acknowledged by the index.
     pub documents: AtomicU64,
-    pub waiting: AtomicU64,
+    waiting: AtomicU64,
     pub refused: AtomicU64,
     pub take_overs: AtomicU64,
     /// By optional field, how often its value could not be used.
@@ -55,12 +55,13 @@ impl Progress {
         counter.fetch_add(n, Relaxed);
     }
 
-    pub fn set(counter: &AtomicU64, n: u64) {
-        counter.store(n, Relaxed);
-    }
-
     pub fn get(counter: &AtomicU64) -> u64 {
         counter.load(Relaxed)
+    }
+
+    /// Documents that wait for the index, over all shards.
+    pub fn waiting(&self) -> u64 {
+        Self::get(&self.waiting)
     }
 
     pub fn unusable(&self, field: &str, n: u64) {
@@ -113,5 +114,45 @@ impl Progress {
     pub fn troubles(&self) -> (u64, Option<String>) {
         let known = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         (Self::get(&self.troubles), known.back().cloned())
+    }
+}
+
+/// A shard's part of the documents that wait; none once the shard is gone.
+pub(crate) struct Waiting {
+    progress: Arc<Progress>,
+    own: u64,
+}
+
+impl Waiting {
+    pub fn new(progress: Arc<Progress>) -> Waiting {
+        Waiting { progress, own: 0 }
+    }
+
+    pub fn set(&mut self, own: u64) {
+        Progress::add(&self.progress.waiting, own);
+        self.progress.waiting.fetch_sub(std::mem::replace(&mut self.own, own), Relaxed);
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.set(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_is_the_sum_over_the_shards_that_are_there() {
+        let progress = Arc::new(Progress::default());
+        let (mut one, mut other) = (Waiting::new(progress.clone()), Waiting::new(progress.clone()));
+        one.set(5);
+        other.set(7);
+        one.set(2);
+        assert_eq!(progress.waiting(), 9);
+        drop(other);
+        assert_eq!(progress.waiting(), 2);
     }
 }

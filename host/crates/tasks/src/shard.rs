@@ -2,13 +2,14 @@
 
 mod commit;
 mod documents;
+mod pace;
 
 use std::{collections::BTreeSet, mem, rc::Rc, time::Duration};
 
 use futures_channel::mpsc::UnboundedReceiver;
 use futures_util::{FutureExt, StreamExt, select_biased, stream::FuturesUnordered};
 
-use self::documents::Indexing;
+use self::{documents::Indexing, pace::Pace};
 use crate::{
     blocks::{ShardChange, share_of},
     context::{Context, Ended},
@@ -17,7 +18,7 @@ use crate::{
     fault::Fault,
     name::{PartitionId, TaskId},
     owner::{Owner, later, read_block},
-    progress::Progress,
+    progress::{Progress, Waiting},
     refused::Refusals,
     row::{Anew, BucketSet, PartitionRow, Row, ShardRow},
     shard_state::ShardWork,
@@ -51,9 +52,8 @@ pub(crate) struct Shard<E: Env> {
     refusals_changed: bool,
     /// The greatest horizon of a partition, as a hint of what goes cold.
     horizon: i64,
-    /// When documents were last offered, and how long the index took.
-    sent_at: Duration,
-    index_took: Duration,
+    pace: Pace,
+    waiting: Waiting,
     committed_at: Duration,
     commit_took: Duration,
     looked_at: Duration,
@@ -72,7 +72,8 @@ impl<E: Env + 'static> Shard<E> {
             Some(block) => Refusals::decode(&owner.get(block).await?)?,
             None => Refusals::default(),
         };
-        let now = context.env.now();
+        let (now, interval) = (context.env.now(), context.bounds.interval);
+        let waiting = Waiting::new(context.progress.clone());
         let mut this = Shard {
             weights: Weights::new(&owner.row.state, buckets),
             merged: owner.row.clone(),
@@ -93,8 +94,8 @@ impl<E: Env + 'static> Shard<E> {
             refusals,
             refusals_changed: false,
             horizon: i64::MIN,
-            sent_at: now,
-            index_took: Duration::ZERO,
+            pace: Pace::new(interval, now),
+            waiting,
             committed_at: now,
             commit_took: Duration::ZERO,
             looked_at: now,
@@ -216,6 +217,7 @@ impl<E: Env + 'static> Shard<E> {
             self.merge(delta.partition, delta.commit, &delta.block[delta.share]).await?;
         }
         self.horizon = self.horizon.max(delta.horizon);
+        self.pace.heard(delta.partition, delta.backlog, self.context.env.now());
         Ok(())
     }
 

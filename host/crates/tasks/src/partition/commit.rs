@@ -190,9 +190,10 @@ where
         row.origins = self.work.numbers.origins.next();
         row.ended = ended;
         let (partition, epoch, horizon) = (self.id, row.head.epoch, row.horizon);
+        let backlog = self.input.has_backlog();
         let handed = hand.into_iter().map(|(shard, previous, share)| {
             let block = delta.clone();
-            (shard, Delta { partition, commit: n, previous, epoch, block, share, horizon })
+            (shard, Delta { partition, commit: n, previous, epoch, block, share, horizon, backlog })
         });
         let mut deltas: Vec<(u32, Delta)> = handed.collect();
         if context.planted.is(Fault::HandEarly) {

@@ -112,6 +112,11 @@ where
         }
     }
 
+    /// Whether, but for the batch in hand, as much is ahead as may be: the source has more than is worked on.
+    pub fn has_backlog(&self) -> bool {
+        self.ahead.len() + 1 >= self.context.bounds.ahead
+    }
+
     /// The reader does not get over its troubles by itself: one that is opened anew looks whether the position still fits.
     pub fn is_stuck(&self) -> bool {
         self.failures >= STUCK

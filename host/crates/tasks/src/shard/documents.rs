@@ -35,12 +35,11 @@ impl<E: Env + 'static> Shard<E> {
     pub(super) async fn send(&mut self) -> Result<(), Ended> {
         let context = self.context.clone();
         let now = context.env.now();
-        // A group that changes again meanwhile is sent once; so the index is at work a quarter of the time at most.
-        let rest = (3 * self.index_took).min(context.bounds.interval);
-        if !self.indexing.is_empty() || (now < self.sent_at + rest && !context.exchange.hurried()) {
+        self.waiting.set(self.work.waiting() as u64);
+        if !self.indexing.is_empty() || !(self.pace.is_rested(now) || context.exchange.hurried()) {
             return Ok(());
         }
-        self.sent_at = now;
+        self.pace.offered(now);
         for rollup in 0..self.work.rollups.len() {
             for window in 0..self.work.rollups[rollup].windows.len() {
                 if self.indexing.len() >= REQUESTS {
@@ -76,7 +75,6 @@ impl<E: Env + 'static> Shard<E> {
                 }
             }
         }
-        Progress::set(&self.context.progress.waiting, self.work.waiting() as u64);
         Ok(())
     }
 
@@ -150,7 +148,7 @@ impl<E: Env + 'static> Shard<E> {
         self.owner.reached(Point::Indexed);
         let old_ack = self.context.planted.is(Fault::OldAck);
         let now = self.context.env.now();
-        self.index_took = now.saturating_sub(self.sent_at);
+        self.pace.answered(now);
         self.context.progress.done(now);
         let (mut done, mut refused, mut again) = (0, 0, None);
         for (&slot, answer) in slots.iter().zip(&answers) {
