@@ -17,6 +17,7 @@ mod keys;
 mod message;
 mod mutations;
 mod opening;
+mod parts;
 mod pool;
 mod read;
 mod round;

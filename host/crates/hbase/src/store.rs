@@ -18,6 +18,7 @@ use crate::{
     message::Message,
     mutations::{CALL_BYTES, CALL_ROWS, calls, delete, put, row, scan},
     opening::{Absent, ensure},
+    parts::{pack, unpack},
     pool::Pool,
     read::letter_cells,
     round::Round,
@@ -32,9 +33,6 @@ const NAME: &[u8] = b"s:g";
 /// Only keys are wanted: one cell a row, without its value.
 pub(crate) const KEYS_ONLY: &str = "FirstKeyOnlyFilter() AND KeyOnlyFilter()";
 const SCAN_ROWS: i32 = 1000;
-/// Of zstd. State is written often and read seldom: what counts is that it is quick, and that the region server has less to
-/// keep, to flush and to compact.
-const LEVEL: i32 = 1;
 /// Cells of cold state in an answer: a cell may be some ten thousand bytes, and they are all in one message.
 const COLD: usize = 200;
 
@@ -208,21 +206,14 @@ impl Store for HbaseStore {
         let (table, key) = (self.tables.state.clone(), keys::part(name));
         let at = timestamp(name.block.fence)?;
         let written = self.pool.call("writing a block", move |client| {
-            let value = zstd::bulk::compress(&bytes, LEVEL)?;
-            client.mutate_row_ts(table, key, vec![put(VALUE, value)], at, Default::default())
+            client.mutate_row_ts(table, key, vec![put(VALUE, pack(&bytes)?)], at, Default::default())
         });
         written.await
     }
 
     async fn get_part(&self, name: PartName) -> Result<Option<Arc<[u8]>>, Trouble> {
-        let Some(bytes) = self.value("reading a block", keys::part(name)).await? else { return Ok(None) };
-        match zstd::decode_all(&bytes[..]) {
-            Ok(bytes) => Ok(Some(bytes.into())),
-            Err(error) => Err(Trouble::Final(format!(
-                "part {} of the {} is damaged: {error}; restore the store from a copy",
-                name.part, name.block
-            ))),
-        }
+        let cell = self.value("reading a block", keys::part(name)).await?;
+        cell.map(|cell| unpack(name, &cell)).transpose()
     }
 
     async fn list_parts(&self, task: TaskId) -> Result<Vec<PartName>, Trouble> {

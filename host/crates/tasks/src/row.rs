@@ -8,8 +8,9 @@ use thiserror::Error;
 
 use crate::name::{BlockName, PartName, PartitionId};
 
-/// The first byte of every row: a greater one means that a newer clickmill wrote it, a smaller one that an older one did.
-const FORMAT: u8 = 2;
+/// The first byte of every row: a greater one means that a newer clickmill wrote it, a smaller one that an older one did. It rises
+/// as well where what rows list is written in another way.
+const FORMAT: u8 = 3;
 
 /// Buckets of a task's state.
 pub const BUCKETS: usize = 64;
