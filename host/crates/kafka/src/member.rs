@@ -6,7 +6,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
         mpsc,
     },
-    thread::{self, JoinHandle},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -29,6 +29,9 @@ const HAND_OVER: Duration = Duration::from_secs(2);
 const SECOND_ROUND: Duration = Duration::from_secs(3);
 /// How long the answers to the last commits of revoked partitions may take.
 const LAST_COMMITS: Duration = Duration::from_millis(250);
+/// How long a client that leaves is waited for: as long as a session, after which the group has missed it anyway. The destructor may wait
+/// for ever where a topic was deleted (<https://github.com/confluentinc/librdkafka/issues/4362>).
+const GONE: Duration = Duration::from_secs(10);
 /// A heartbeat is sent no sooner than the client's own thread looks whether one is due: each half second, unless it is woken.
 const WAKE: Duration = Duration::from_millis(50);
 
@@ -53,7 +56,8 @@ pub(crate) struct Member {
     client: Weak<BaseConsumer<Context>>,
     topic: String,
     ended: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
+    /// Closed when the client is gone.
+    gone: Mutex<mpsc::Receiver<()>>,
 }
 
 impl Member {
@@ -67,6 +71,7 @@ impl Member {
         client.subscribe(&[&settings.topic]).map_err(fault)?;
         let (client, ended) = (Arc::new(client), Arc::new(AtomicBool::new(false)));
         let watched = Arc::downgrade(&client);
+        let (going, gone) = mpsc::channel::<()>();
         let body = {
             let (ended, settings) = (ended.clone(), settings.clone());
             move || {
@@ -78,13 +83,16 @@ impl Member {
                 if client.assignment().is_ok_and(|own| own.count() == 0) {
                     client.unsubscribe();
                 }
+                drop(client);
+                drop(going);
             }
         };
-        let thread = thread::Builder::new()
+        thread::Builder::new()
             .name("kafka-group".into())
             .spawn(body)
             .map_err(|error| Trouble::Final(format!("no thread for the consumer group: {error}")))?;
-        Ok((Member { client: watched, topic: settings.topic.clone(), ended, thread: Some(thread) }, told))
+        let gone = Mutex::new(gone);
+        Ok((Member { client: watched, topic: settings.topic.clone(), ended, gone }, told))
     }
 
     /// Leaves the group; the member's thread does it.
@@ -107,10 +115,16 @@ impl Member {
 impl Drop for Member {
     fn drop(&mut self) {
         self.leave();
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+        let gone = self.gone.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if !is_closed(gone, GONE) {
+            tracing::debug!(target: "kafka", "the member's client does not end; it is left to itself");
         }
     }
+}
+
+/// Whether the other side is dropped within this time.
+fn is_closed(channel: &mpsc::Receiver<()>, within: Duration) -> bool {
+    channel.recv_timeout(within) != Err(mpsc::RecvTimeoutError::Timeout)
 }
 
 /// Serves the group's events until it is enough.
@@ -211,4 +225,17 @@ impl Context {
 
 fn numbers(partitions: &TopicPartitionList) -> Vec<u32> {
     partitions.elements().iter().filter_map(|element| u32::try_from(element.partition()).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_that_does_not_end_is_not_waited_for() {
+        let (going, gone) = mpsc::channel();
+        assert!(!is_closed(&gone, Duration::from_millis(10)));
+        drop(going);
+        assert!(is_closed(&gone, GONE));
+    }
 }

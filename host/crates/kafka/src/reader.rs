@@ -132,9 +132,10 @@ fn ended(partition: i32) -> Trouble {
 /// A partition that is being read, on the reader's thread.
 struct Reading<'a> {
     shared: &'a Shared,
+    /// Before the client, which it is a part of: what is dropped first stands first.
+    queue: PartitionQueue<Logged>,
     client: Client,
     partition: i32,
-    queue: PartitionQueue<Logged>,
     /// All records before it were given.
     next: i64,
     filling: Filling,

@@ -2,7 +2,8 @@
 
 use std::{
     collections::{HashMap, hash_map::Entry},
-    sync::{Arc, Condvar, Mutex, PoisonError, Weak},
+    ops::Deref,
+    sync::{Arc, Condvar, Mutex, PoisonError},
     thread,
     time::Duration,
 };
@@ -20,8 +21,22 @@ use crate::{
 
 const POLL: Duration = Duration::from_millis(100);
 
-/// A client that reads.
-pub(crate) type Client = Arc<BaseConsumer<Logged>>;
+/// A client that reads. Whoever drops it last does not destroy it: its thread of events does, for that may take for ever where a topic
+/// was deleted (<https://github.com/confluentinc/librdkafka/issues/4362>).
+#[derive(Clone)]
+pub(crate) struct Client {
+    consumer: Arc<BaseConsumer<Logged>>,
+    /// Dropped after what it stands for.
+    _used: Arc<()>,
+}
+
+impl Deref for Client {
+    type Target = Arc<BaseConsumer<Logged>>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.consumer
+    }
+}
 
 /// What readers share.
 pub(crate) struct Shared {
@@ -89,12 +104,12 @@ fn connect(settings: &Kafka) -> Result<Client, Trouble> {
     let client: BaseConsumer<Logged> = reading(settings)?
         .create_with_context(Logged::default())
         .map_err(|error| trouble(settings, &Heard::default(), "making a client", &error))?;
-    let client = Arc::new(client);
-    let events: Weak<_> = Arc::downgrade(&client);
+    let client = Client { consumer: Arc::new(client), _used: Arc::default() };
+    let (events, used) = (client.consumer.clone(), Arc::downgrade(&client._used));
     let body = move || {
-        while let Some(client) = events.upgrade() {
+        while used.strong_count() > 0 {
             // Its errors are heard by the context.
-            let _ = client.poll(POLL);
+            let _ = events.poll(POLL);
         }
     };
     let thread = thread::Builder::new().name("kafka-events".into()).spawn(body);
