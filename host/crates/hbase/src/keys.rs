@@ -1,4 +1,4 @@
-//! Row keys: fixed width and big-endian, so that they sort as what they name. Part of the store's format.
+//! Row keys: fixed width and big-endian, so that they sort as what they name; and the state table's columns. Part of the store's format.
 //!
 //! Events and dead letters: a spread of two bytes, made of the partition, so that partitions lie far apart and one partition's
 //! events in order; then partition, log, offset. The state table: `r/` task rows, `b/` parts of blocks, `c/` cold state.
@@ -8,6 +8,13 @@ use xxhash_rust::xxh3::xxh3_128;
 
 /// Longer names are kept under a hash: a row key has at most 32,767 bytes.
 const LONGEST_NAME: usize = 16 << 10;
+
+/// The cell of a task row, of a part and of cold state.
+pub(crate) const VALUE: &[u8] = b"s:v";
+/// What cold state is of, where its key bears only a hash.
+pub(crate) const NAME: &[u8] = b"s:g";
+/// Only keys are wanted: one cell a row, without its value.
+pub(crate) const KEYS_ONLY: &str = "FirstKeyOnlyFilter() AND KeyOnlyFilter()";
 
 /// Before a task's own bytes; all task rows.
 pub(crate) const ROWS: &[u8] = b"r/";

@@ -13,10 +13,9 @@ use hbase_thrift::hbase::{ColumnDescriptor, THbaseSyncClient};
 
 use crate::{
     connection::Client,
-    keys,
+    keys::{self, KEYS_ONLY, VALUE},
     mutations::{family, scan},
     pool::Pool,
-    store::{KEYS_ONLY, VALUE},
     tables::{Tables, check},
     trouble::{already_exists, name, names},
 };

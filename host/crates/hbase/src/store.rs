@@ -14,7 +14,7 @@ use hbase_thrift::hbase::{BatchMutation, THbaseSyncClient, TRowResult};
 use crate::{
     connection::Client,
     events::Format,
-    keys::{self, Cold},
+    keys::{self, Cold, KEYS_ONLY, NAME, VALUE},
     message::Message,
     mutations::{CALL_BYTES, CALL_ROWS, calls, delete, put, row, scan},
     opening::{Absent, ensure},
@@ -26,12 +26,6 @@ use crate::{
     trouble::trouble,
 };
 
-/// The cell of a task row, of a part and of cold state.
-pub(crate) const VALUE: &[u8] = b"s:v";
-/// What cold state is of, where its key bears only a hash.
-const NAME: &[u8] = b"s:g";
-/// Only keys are wanted: one cell a row, without its value.
-pub(crate) const KEYS_ONLY: &str = "FirstKeyOnlyFilter() AND KeyOnlyFilter()";
 const SCAN_ROWS: i32 = 1000;
 /// Cells of cold state in an answer: a cell may be some ten thousand bytes, and they are all in one message.
 const COLD: usize = 200;
