@@ -83,7 +83,7 @@ impl Member {
                 if client.assignment().is_ok_and(|own| own.count() == 0) {
                     client.unsubscribe();
                 }
-                drop(client);
+                end(client);
                 drop(going);
             }
         };
@@ -119,6 +119,14 @@ impl Drop for Member {
         if !is_closed(gone, GONE) {
             tracing::debug!(target: "kafka", "the member's client does not end; it is left to itself");
         }
+    }
+}
+
+/// Ends the client on this thread, whoever is at telling an offset by it.
+fn end(mut client: Arc<BaseConsumer<Context>>) {
+    while let Err(shared) = Arc::try_unwrap(client) {
+        client = shared;
+        thread::sleep(Duration::from_millis(1));
     }
 }
 

@@ -27,7 +27,7 @@ const POLL: Duration = Duration::from_millis(100);
 pub(crate) struct Client {
     consumer: Arc<BaseConsumer<Logged>>,
     /// Dropped after what it stands for.
-    _used: Arc<()>,
+    used: Arc<()>,
 }
 
 impl Deref for Client {
@@ -104,8 +104,8 @@ fn connect(settings: &Kafka) -> Result<Client, Trouble> {
     let client: BaseConsumer<Logged> = reading(settings)?
         .create_with_context(Logged::default())
         .map_err(|error| trouble(settings, &Heard::default(), "making a client", &error))?;
-    let client = Client { consumer: Arc::new(client), _used: Arc::default() };
-    let (events, used) = (client.consumer.clone(), Arc::downgrade(&client._used));
+    let client = Client { consumer: Arc::new(client), used: Arc::default() };
+    let (events, used) = (client.consumer.clone(), Arc::downgrade(&client.used));
     let body = move || {
         while used.strong_count() > 0 {
             // Its errors are heard by the context.
