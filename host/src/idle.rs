@@ -5,12 +5,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use clickmill_kafka::{KafkaSource, Partition};
-use clickmill_tasks::{Progress, meta::Meta, name::PartitionId, quiet::Rows};
+use clickmill_kafka::Partition;
+use clickmill_tasks::{Progress, env::Trouble, meta::Meta, name::PartitionId, quiet::Rows};
 
 use crate::{
     error::Error,
-    world::{Shared, rows},
+    world::{AnySource, Shared, rows},
 };
 
 const TICK: Duration = Duration::from_millis(200);
@@ -19,7 +19,6 @@ const TICK: Duration = Duration::from_millis(200);
 /// acknowledged. A service that is away says nothing of that: it is asked again.
 pub async fn idle(
     shared: &Shared,
-    source: &KafkaSource,
     meta: &Meta,
     logs: &BTreeMap<u32, u32>,
     progress: &Progress,
@@ -27,7 +26,7 @@ pub async fn idle(
 ) -> Result<(), Error> {
     let mut since: Option<Instant> = None;
     loop {
-        match is_idle(shared, source, meta, logs).await {
+        match is_idle(shared, meta, logs).await {
             Ok(true) if since.get_or_insert_with(Instant::now).elapsed() >= time => return Ok(()),
             Ok(true) => {}
             Ok(false) => since = None,
@@ -41,28 +40,51 @@ pub async fn idle(
     }
 }
 
-async fn is_idle(
-    shared: &Shared,
-    source: &KafkaSource,
-    meta: &Meta,
-    logs: &BTreeMap<u32, u32>,
-) -> Result<bool, Error> {
-    // The ends first: what is written meanwhile must not look as if it had been read.
-    let partitions = source.partitions().await?;
-    let rows = rows(&shared.store).await?;
-    Ok(at_end(&rows, &partitions, logs) && rows.answered(meta.shards))
+/// A partition of the source that there is now, and its offsets.
+struct End {
+    partition: u32,
+    low: i64,
+    /// The offset after its last record.
+    end: i64,
 }
 
-/// Every partition has a row that stands at the end that the broker names: beyond it the topic is another one. `logs` are those that
+/// Whether, just now, every partition is at its end, every commit merged and every document acknowledged.
+pub async fn is_idle(shared: &Shared, meta: &Meta, logs: &BTreeMap<u32, u32>) -> Result<bool, Error> {
+    // The ends first: what is written meanwhile must not look as if it had been read.
+    let Some(ends) = ends(&shared.source).await? else { return Ok(false) };
+    let rows = rows(&shared.store).await?;
+    Ok(at_end(&rows, &ends, logs) && rows.answered(meta.shards))
+}
+
+/// None, while a source does not know them.
+async fn ends(source: &AnySource) -> Result<Option<Vec<End>>, Trouble> {
+    Ok(match source {
+        AnySource::Kafka(source) => {
+            let partitions = source.partitions().await?;
+            let end = |of: Partition| End { partition: of.number, low: of.low, end: of.end };
+            Some(partitions.into_iter().map(end).collect())
+        }
+        AnySource::Files(source) => {
+            let ends = source.ends()?;
+            let end = |(partition, end)| End { partition, low: 0, end };
+            ends.map(|ends| ends.into_iter().map(end).collect())
+        }
+        AnySource::Generate(_) => None,
+    })
+}
+
+/// Every partition has a row that stands at the end that the source names: beyond it a topic is another one. `logs` are those that
 /// partitions are to be read into at least.
-fn at_end(rows: &Rows, partitions: &[Partition], logs: &BTreeMap<u32, u32>) -> bool {
-    partitions.iter().all(|partition| {
-        let number = partition.number;
-        let all = PartitionId { partition: number, log: 0 }..PartitionId { partition: number + 1, log: 0 };
-        let wanted = logs.get(&number).copied().unwrap_or(0);
+fn at_end(rows: &Rows, ends: &[End], logs: &BTreeMap<u32, u32>) -> bool {
+    ends.iter().all(|of| {
+        let all = PartitionId { partition: of.partition, log: 0 }..PartitionId {
+            partition: of.partition + 1,
+            log: 0,
+        };
+        let wanted = logs.get(&of.partition).copied().unwrap_or(0);
         match rows.partitions.range(all).next_back() {
-            Some((id, row)) => id.log >= wanted && row.position.next == partition.end,
-            None => partition.end == partition.low,
+            Some((id, row)) => id.log >= wanted && row.position.next == of.end,
+            None => of.end == of.low,
         }
     })
 }

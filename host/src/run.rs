@@ -137,7 +137,7 @@ async fn work(
     let (count, counted) = watch::channel(0);
     let stopped = tokio::select! {
         () = signals.next() => Ok(()),
-        stopped = wait(args, &shared, &meta, &mut host, &mut work, counted) => stopped,
+        stopped = wait(args, &shared, &meta, &logs, &mut host, &mut work, counted) => stopped,
         idle = idle(args, &shared, &meta, &logs, progress) => idle,
         never = progress::watch(&shared.source, progress) => match never {},
         never = assigned::watch(&shared.source, &count) => match never {},
@@ -202,9 +202,7 @@ async fn idle(
     progress: &Progress,
 ) -> Result<(), Error> {
     match (&shared.source, args.until_idle) {
-        (AnySource::Kafka(source), Some(time)) => {
-            idle::idle(shared, source, meta, logs, progress, time).await
-        }
+        (AnySource::Kafka(_), Some(time)) => idle::idle(shared, meta, logs, progress, time).await,
         _ => std::future::pending().await,
     }
 }
@@ -214,6 +212,7 @@ async fn wait(
     args: &Args,
     shared: &Shared,
     meta: &Meta,
+    logs: &BTreeMap<u32, u32>,
     host: &mut Host,
     work: &mut Assigned,
     mut counted: watch::Receiver<u32>,
@@ -258,7 +257,7 @@ async fn wait(
                 }
                 let idle = match (follows, args.until_idle) {
                     (true, None) => false,
-                    (true, Some(_)) => is_answered(shared, meta).await?,
+                    (true, Some(_)) => passing(idle::is_idle(shared, meta, logs).await)?,
                     (false, _) => {
                         let begun = work.all_ended() && host.has_all_shards(meta.shards);
                         begun && is_answered(shared, meta).await?
@@ -280,10 +279,14 @@ async fn wait(
 
 /// Whether the index has acknowledged everything that was committed. A store that is away does not say so.
 async fn is_answered(shared: &Shared, meta: &Meta) -> Result<bool, Error> {
-    match rows(&shared.store).await {
-        Ok(rows) => Ok(rows.answered(meta.shards)),
+    passing(rows(&shared.store).await.map(|rows| rows.answered(meta.shards)))
+}
+
+/// What passes is no answer yet.
+fn passing(answer: Result<bool, Error>) -> Result<bool, Error> {
+    match answer {
         Err(error) if error.is_passing() => Ok(false),
-        Err(error) => Err(error),
+        answer => answer,
     }
 }
 

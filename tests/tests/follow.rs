@@ -214,6 +214,18 @@ fn until_idle_ends_a_host_that_follows() {
     check(&folder, &traffic);
 }
 
+/// Nothing is committed for longer than that.
+#[test]
+fn what_was_read_and_is_not_committed_keeps_a_host_from_being_idle() {
+    let mut traffic = Traffic::new(18, 0, 100, 20, 0);
+    let folder = folder("not-idle");
+    folder.write("clickmill.toml", SETTINGS.replace("50ms", "2s"));
+    folder.write("data/a", traffic.lines(1_000));
+    let last = summary(&folder.ok(&["run", "--follow", "--until-idle", "1ms", "--summary", "json"]));
+    assert_eq!(last["records"], 1_000);
+    check(&folder, &traffic);
+}
+
 #[test]
 fn readers_look_on_beside_a_running_host() {
     let mut traffic = Traffic::new(17, 0, 500, 50, 50);

@@ -61,8 +61,17 @@ struct Inner {
     registry: Registry,
     /// The path of each partition, where each file is one.
     paths: Mutex<BTreeMap<u32, String>>,
-    /// Bytes on the disk that the reader of each partition has before it.
-    left: Mutex<BTreeMap<u32, u64>>,
+    /// What the reader of each partition has seen before it.
+    ahead: Mutex<BTreeMap<u32, Ahead>>,
+}
+
+/// What a reader has before it, as of its last look.
+#[derive(Clone, Copy)]
+struct Ahead {
+    /// Bytes on the disk.
+    left: u64,
+    /// The offset after its last record, where there is no more for now.
+    end: Option<i64>,
 }
 
 /// Files as a source; clones are the same one.
@@ -106,18 +115,26 @@ impl FileSource {
             follow: settings.follow,
             registry,
             paths: Mutex::new(paths),
-            left: Mutex::default(),
+            ahead: Mutex::default(),
         })))
     }
 
     /// Bytes on the disk that were not read yet, compressed ones where a file is compressed; none where nothing is read.
     pub fn left(&self) -> Option<u64> {
-        let left = self.0.left.lock().unwrap_or_else(PoisonError::into_inner);
-        (!left.is_empty()).then(|| left.values().sum())
+        let ahead = self.ahead();
+        (!ahead.is_empty()).then(|| ahead.values().map(|ahead| ahead.left).sum())
     }
 
-    fn set_left(&self, partition: u32, bytes: u64) {
-        self.0.left.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, bytes);
+    /// The offset after the last record of each partition that there is now; none while one of them is still to be read on.
+    pub fn ends(&self) -> Result<Option<Vec<(u32, i64)>>, Trouble> {
+        let partitions = self.partitions()?;
+        let ahead = self.ahead();
+        let end = |partition| ahead.get(&partition)?.end.map(|end| (partition, end));
+        Ok(partitions.into_iter().map(end).collect())
+    }
+
+    fn ahead(&self) -> MutexGuard<'_, BTreeMap<u32, Ahead>> {
+        self.0.ahead.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The partitions that there are now; with `follow`, later calls may find more. A file gets the next free number when it is
@@ -184,11 +201,13 @@ impl Source for FileSource {
         let (feeder, feed) = feed();
         let (opened, answer) = futures_channel::oneshot::channel();
         let source = self.clone();
+        // What an earlier reader of it has seen is not where this one is.
+        source.ahead().remove(&partition.partition);
         let spawned = thread::Builder::new().name(format!("files {partition}")).spawn(move || {
             let begun = walk.begin(resume, &feeder);
             let go_on = begun.is_ok();
             if opened.send(begun).is_ok() && go_on {
-                read(walk, feeder, |left| source.set_left(partition.partition, left));
+                read(walk, feeder, |ahead| _ = source.ahead().insert(partition.partition, ahead));
             }
         });
         spawned.map_err(|error| Trouble::Final(format!("cannot start a thread: {error}")))?;
@@ -199,11 +218,12 @@ impl Source for FileSource {
     }
 }
 
-/// Reads until the end, or until nobody takes batches; `tell` hears what is left.
-fn read(mut walk: Walk, feeder: Feeder, tell: impl Fn(u64)) {
+/// Reads until the end, or until nobody takes batches; `tell` hears what lies ahead.
+fn read(mut walk: Walk, feeder: Feeder, tell: impl Fn(Ahead)) {
     loop {
         let step = walk.step(&feeder);
-        tell(walk.left());
+        let end = matches!(step, Ok(Step::Idle)).then(|| walk.offset());
+        tell(Ahead { left: walk.left(), end });
         let go_on = match step {
             Ok(Step::Batch(batch)) => feeder.push(batch),
             Ok(Step::Idle) => feeder.rest(POLL),

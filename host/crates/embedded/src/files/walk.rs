@@ -314,6 +314,11 @@ impl Walk {
         }
     }
 
+    /// The offset after the last record given.
+    pub fn offset(&self) -> i64 {
+        self.offset
+    }
+
     /// Bytes on the disk that are there to be read yet.
     pub fn left(&self) -> u64 {
         let current = self.current.as_ref().map_or(0, |current| current.input.left());
