@@ -95,6 +95,17 @@ impl HbaseStore {
         tables::advice(&self.pool, &self.tables, &self.absent).await
     }
 
+    /// Disables the tables of a store, all of which must be there: HBase writes out what it has of them in memory, and does no more
+    /// for them.
+    pub async fn disable(settings: &Hbase) -> Result<(), Trouble> {
+        let pool = Pool::new(settings)?;
+        for (table, _) in Tables::new(&settings.table).each() {
+            let table = table.to_vec();
+            pool.call("disabling its tables", move |client| client.disable_table(table)).await?;
+        }
+        Ok(())
+    }
+
     /// Sends calls, a few at a time, until all are acknowledged or one is not.
     async fn send(
         &self,

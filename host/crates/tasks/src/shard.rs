@@ -74,6 +74,7 @@ impl<E: Env + 'static> Shard<E> {
         };
         let (now, interval) = (context.env.now(), context.bounds.interval);
         let waiting = Waiting::new(context.progress.clone());
+        let pace = Pace::new(interval, now, owner.row.head.commit);
         let mut this = Shard {
             weights: Weights::new(&owner.row.state, buckets),
             merged: owner.row.clone(),
@@ -94,7 +95,7 @@ impl<E: Env + 'static> Shard<E> {
             refusals,
             refusals_changed: false,
             horizon: i64::MIN,
-            pace: Pace::new(interval, now),
+            pace,
             waiting,
             committed_at: now,
             commit_took: Duration::ZERO,

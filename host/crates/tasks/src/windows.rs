@@ -62,6 +62,19 @@ impl<E: Env> WindowWork<E> {
         }
     }
 
+    /// So many of the documents that wait and are due, at most; those that wait the longest first.
+    pub fn take(&mut self, most: usize, is_due: impl Fn(&Info) -> bool) -> Vec<u32> {
+        let mut taken = Vec::new();
+        self.waiting.retain(|&slot| {
+            let take = taken.len() < most && is_due(&self.infos[slot as usize]);
+            if take {
+                taken.push(slot);
+            }
+            !take
+        });
+        taken
+    }
+
     /// Slots of groups that go; other groups may get them.
     pub async fn forget(&mut self, context: &Context<E>, slots: &[u32]) {
         let mut waited = false;

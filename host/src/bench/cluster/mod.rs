@@ -1,6 +1,7 @@
 //! On the cluster of given settings: how fast it is beside a bare loop that does the same writes, how long a partition has no owner
 //! when it is handed over, and how long a click takes until its document can be searched. Topics, tables and indices are the
-//! bench's own; they stay.
+//! bench's own; they stay, the tables disabled: what one run has left in HBase's memory, to be flushed and compacted, is not to be
+//! paid for by the next.
 
 mod bare;
 mod hand_over;
@@ -18,8 +19,8 @@ use super::{Args, like::Like, measure::median};
 use crate::{error::Error, output, output::say};
 
 const PARTITIONS: u32 = 4;
-/// After what was written before: HBase goes on compacting it for a while, and that is nobody else's time.
-const REST: Duration = Duration::from_secs(30);
+/// After what was done before, for the services to come to rest.
+const REST: Duration = Duration::from_secs(15);
 
 pub fn bench(args: &Args, folder: &Path, like: &Like) -> Result<Value, Error> {
     let stream = Generate {
@@ -29,8 +30,12 @@ pub fn bench(args: &Args, folder: &Path, like: &Like) -> Result<Value, Error> {
         ..Generate::default()
     };
     let (speed, best) = speed(args, folder, like, &stream)?;
-    let hand_over = hand_over::bench(&Target::new(folder, like, "handover")?)?;
-    let latency = latency::bench(&Target::new(folder, like, "latency")?, best / 2.0)?;
+    let target = Target::new(folder, like, "handover")?;
+    let hand_over = hand_over::bench(&target)?;
+    target.put_away()?;
+    let target = Target::new(folder, like, "latency")?;
+    let latency = latency::bench(&target, best / 2.0)?;
+    target.put_away()?;
     Ok(json!({"speed": speed, "hand_over": hand_over, "latency": latency}))
 }
 
@@ -49,6 +54,7 @@ fn speed(args: &Args, folder: &Path, like: &Like, stream: &Generate) -> Result<(
         let summary = host.run(&["run", "--until-idle", "1s", "--summary", "json"])?;
         let seconds = |name: &str| summary[name].as_f64().unwrap_or(f64::NAN);
         let written = bare::Written::read(&host)?;
+        host.put_away()?;
         // Neither makes its tables and indices in the time that counts.
         let time = seconds("elapsed_seconds") - seconds("first_record_seconds");
         let host_rate = written.events() as f64 / time;
@@ -56,6 +62,7 @@ fn speed(args: &Args, folder: &Path, like: &Like, stream: &Generate) -> Result<(
         let (events, documents) = (written.events(), written.documents());
         std::thread::sleep(REST);
         let bare_rate = events as f64 / bare::put(&bare, written)?;
+        bare.put_away()?;
         say(format_args!(
             "  {}: {} events/s, the bare loop {} ({} rows, {} documents)",
             if round == 0 { "warm-up".to_owned() } else { format!("round {round}") },

@@ -5,6 +5,7 @@ use std::{
     process::Child,
 };
 
+use clickmill_hbase::HbaseStore;
 use clickmill_settings::{Config, Elasticsearch, Hbase, Index, Kafka, Source, Store};
 use serde_json::Value;
 
@@ -65,6 +66,11 @@ impl Target {
         let (_, output) = measure(command)?;
         serde_json::from_str(output.lines().last().unwrap_or_default())
             .map_err(|error| Error::Other(format!("the run printed no summary: {error}")))
+    }
+
+    /// Takes its tables out of use.
+    pub fn put_away(&self) -> Result<(), Error> {
+        Ok(block_on(HbaseStore::disable(&self.hbase))??)
     }
 
     /// A host, until it is stopped.

@@ -111,6 +111,7 @@ impl<E: Env + 'static> Shard<E> {
         self.publish();
         Progress::add(&context.progress.commits, 1);
         self.committed_at = context.env.now();
+        self.pace.committed(n, self.committed_at);
         self.commit_took = self.committed_at.saturating_sub(began);
         self.looked_at = self.committed_at;
         Ok(())

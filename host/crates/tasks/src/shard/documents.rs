@@ -5,7 +5,7 @@ use std::{future::Future, pin::Pin, rc::Rc};
 use clickmill_columns::{Column, Data, Tuple, Validity, Values};
 use futures_util::{FutureExt, StreamExt};
 
-use super::Shard;
+use super::{Shard, pace::Due};
 use crate::{
     batch::DocumentBatch,
     context::Ended,
@@ -36,9 +36,11 @@ impl<E: Env + 'static> Shard<E> {
         let context = self.context.clone();
         let now = context.env.now();
         self.waiting.set(self.work.waiting() as u64);
-        if !self.indexing.is_empty() || !(self.pace.is_rested(now) || context.exchange.hurried()) {
+        let hurried = context.exchange.hurried();
+        if !self.indexing.is_empty() || !(self.pace.is_rested(now) || hurried) {
             return Ok(());
         }
+        let due = if hurried { Due::ALL } else { self.pace.due(now) };
         self.pace.offered(now);
         for rollup in 0..self.work.rollups.len() {
             for window in 0..self.work.rollups[rollup].windows.len() {
@@ -46,8 +48,7 @@ impl<E: Env + 'static> Shard<E> {
                     return Ok(());
                 }
                 let work = &mut self.work.rollups[rollup].windows[window];
-                let rest = work.waiting.len().saturating_sub(context.bounds.documents);
-                let slots = work.waiting.split_off(rest);
+                let slots = work.take(context.bounds.documents, |info| due.is(info));
                 if slots.is_empty() {
                     continue;
                 }
