@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use clickmill_embedded::FileEnd;
 use clickmill_kafka::Partition;
 use clickmill_tasks::{Progress, env::Trouble, meta::Meta, name::PartitionId, quiet::Rows};
 
@@ -27,9 +28,9 @@ pub async fn idle(
     let mut since: Option<Instant> = None;
     loop {
         match is_idle(shared, meta, logs).await {
-            Ok(true) if since.get_or_insert_with(Instant::now).elapsed() >= time => return Ok(()),
-            Ok(true) => {}
-            Ok(false) => since = None,
+            Ok(Some(at)) if at >= *since.get_or_insert(at) + time => return Ok(()),
+            Ok(Some(_)) => {}
+            Ok(None) => since = None,
             Err(error) if error.is_passing() => {
                 progress.trouble(&error.to_string());
                 since = None;
@@ -44,29 +45,39 @@ pub async fn idle(
 struct End {
     partition: u32,
     low: i64,
-    /// The offset after its last record.
+    /// The offset after its last record, ...
     end: i64,
+    /// ... and when that was so.
+    at: Instant,
 }
 
-/// Whether, just now, every partition is at its end, every commit merged and every document acknowledged.
-pub async fn is_idle(shared: &Shared, meta: &Meta, logs: &BTreeMap<u32, u32>) -> Result<bool, Error> {
+/// Until when nothing had come that is not read to its end, every commit of it merged and every document acknowledged by now; none
+/// while there is something to do.
+pub async fn is_idle(
+    shared: &Shared,
+    meta: &Meta,
+    logs: &BTreeMap<u32, u32>,
+) -> Result<Option<Instant>, Error> {
     // The ends first: what is written meanwhile must not look as if it had been read.
-    let Some(ends) = ends(&shared.source).await? else { return Ok(false) };
+    let asked = Instant::now();
+    let Some(ends) = ends(&shared.source).await? else { return Ok(None) };
     let rows = rows(&shared.store).await?;
-    Ok(at_end(&rows, &ends, logs) && rows.answered(meta.shards))
+    let idle = at_end(&rows, &ends, logs) && rows.answered(meta.shards);
+    Ok(idle.then(|| ends.iter().map(|end| end.at).fold(asked, Instant::min)))
 }
 
 /// None, while a source does not know them.
 async fn ends(source: &AnySource) -> Result<Option<Vec<End>>, Trouble> {
     Ok(match source {
         AnySource::Kafka(source) => {
+            let at = Instant::now();
             let partitions = source.partitions().await?;
-            let end = |of: Partition| End { partition: of.number, low: of.low, end: of.end };
+            let end = |of: Partition| End { partition: of.number, low: of.low, end: of.end, at };
             Some(partitions.into_iter().map(end).collect())
         }
         AnySource::Files(source) => {
             let ends = source.ends()?;
-            let end = |(partition, end)| End { partition, low: 0, end };
+            let end = |of: FileEnd| End { partition: of.partition, low: 0, end: of.next, at: of.at };
             ends.map(|ends| ends.into_iter().map(end).collect())
         }
         AnySource::Generate(_) => None,

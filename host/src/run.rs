@@ -255,22 +255,23 @@ async fn wait(
                 if follows {
                     work.start_found(host)?;
                 }
-                let idle = match (follows, args.until_idle) {
-                    (true, None) => false,
-                    (true, Some(_)) => passing(idle::is_idle(shared, meta, logs).await)?,
-                    (false, _) => {
-                        let begun = work.all_ended() && host.has_all_shards(meta.shards);
-                        begun && is_answered(shared, meta).await?
-                    }
-                };
-                if !idle {
-                    idle_since = None;
+                if !host.has_all_shards(meta.shards) {
                     continue;
                 }
-                let since = *idle_since.get_or_insert_with(Instant::now);
                 match args.until_idle {
-                    Some(time) if follows && since.elapsed() < time => {}
-                    _ => return Ok(()),
+                    Some(time) if follows => {
+                        match passing(idle::is_idle(shared, meta, logs).await)? {
+                            Some(at) if at >= *idle_since.get_or_insert(at) + time => return Ok(()),
+                            Some(_) => {}
+                            None => idle_since = None,
+                        }
+                    }
+                    _ if follows => {}
+                    _ => {
+                        if work.all_ended() && is_answered(shared, meta).await? {
+                            return Ok(());
+                        }
+                    }
                 }
             }
         }
@@ -283,9 +284,9 @@ async fn is_answered(shared: &Shared, meta: &Meta) -> Result<bool, Error> {
 }
 
 /// What passes is no answer yet.
-fn passing(answer: Result<bool, Error>) -> Result<bool, Error> {
+fn passing<T: Default>(answer: Result<T, Error>) -> Result<T, Error> {
     match answer {
-        Err(error) if error.is_passing() => Ok(false),
+        Err(error) if error.is_passing() => Ok(T::default()),
         answer => answer,
     }
 }
@@ -318,9 +319,14 @@ async fn resume(
     logs: &mut BTreeMap<u32, u32>,
 ) -> Result<(), Error> {
     let (context, source) = (setup.clone().context()?, &setup.shared.source);
+    let there = patience.ask(async || Ok(source.partitions().await?)).await?;
     let mut moves = Vec::new();
     for (&id, row) in &rows.partitions {
         if logs.get(&id.partition) != Some(&id.log) {
+            continue;
+        }
+        if there.as_ref().is_some_and(|there| !there.contains(&id.partition)) {
+            tracing::warn!("the topic has no partition {} any more; what was read of it stays", id.partition);
             continue;
         }
         let mut position = row.position.clone();

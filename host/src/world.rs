@@ -231,6 +231,17 @@ impl AnySource {
         }
     }
 
+    /// The numbers of its partitions, where they can become fewer.
+    pub async fn partitions(&self) -> Result<Option<Vec<u32>>, Trouble> {
+        match self {
+            AnySource::Files(_) | AnySource::Generate(_) => Ok(None),
+            AnySource::Kafka(source) => {
+                let partitions = source.partitions().await?;
+                Ok(Some(partitions.iter().map(|partition| partition.number).collect()))
+            }
+        }
+    }
+
     /// The position at the earliest record that is there, or at the end, for one that does not fit any more.
     pub async fn resume(&self, id: PartitionId, position: &Position, end: bool) -> Result<Position, Trouble> {
         let at = |next| Position { next, ..Position::default() };

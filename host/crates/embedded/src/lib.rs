@@ -10,7 +10,7 @@ mod read;
 mod store;
 mod table;
 
-pub use files::{FileReader, FileSource, ResumeAt};
+pub use files::{FileEnd, FileReader, FileSource, ResumeAt};
 pub use generate::{GenerateReader, GenerateSource, Traffic, lines};
 pub use index::EmbeddedIndex;
 pub use read::StoreReader;

@@ -484,6 +484,55 @@ fn followed_files_are_truncated() {
     assert_eq!(payloads(&follow(&mut reader, &mut position, 1)), ["5"]);
 }
 
+/// `end` and `size` of a compressed file are of different bytes: a short one is larger on the disk than what is in it.
+#[test]
+fn short_compressed_files_are_rotated() {
+    let folder = Folder::new();
+    folder.write("a.1.gz", &gzip(b"1\n"));
+    let source = folder.source(&["a.*", "z"], true);
+    let mut position = Position::default();
+    let mut reader = block_on(source.open(ALL, &position)).unwrap();
+    assert_eq!(payloads(&follow(&mut reader, &mut position, 1)), ["1"]);
+    fs::rename(folder.path("a.1.gz"), folder.path("a.2.gz")).unwrap();
+    folder.write("z", b"2\n");
+    assert_eq!(payloads(&follow(&mut reader, &mut position, 1)), ["2"]);
+    folder.append("z", b"3\n");
+    assert_eq!(payloads(&follow(&mut reader, &mut position, 1)), ["3"]);
+    fs::rename(folder.path("a.2.gz"), folder.path("elsewhere")).unwrap();
+    folder.append("z", b"4\n");
+    assert_eq!(payloads(&follow(&mut reader, &mut position, 1)), ["4"]);
+    assert_eq!(end(&source, Instant::now()), 4);
+}
+
+#[test]
+fn a_file_that_ends_too_early_has_no_end_yet() {
+    let folder = Folder::new();
+    let whole = gzip(b"1\n2\n");
+    folder.write("a", b"0\n");
+    folder.write("b.gz", &whole[..whole.len() - 5]);
+    let source = folder.source(&["*"], true);
+    assert_eq!(source.ends().unwrap(), None);
+    let mut position = Position::default();
+    let mut reader = block_on(source.open(ALL, &position)).unwrap();
+    // What is whole is given, and there was time for many looks.
+    assert_eq!(payloads(&follow(&mut reader, &mut position, 3)), ["0", "1", "2"]);
+    assert_eq!(source.ends().unwrap(), None);
+    folder.write("b.gz", &whole);
+    assert_eq!(end(&source, Instant::now()), 3);
+}
+
+/// Where the only partition ends, by a look that began after this.
+fn end(source: &FileSource, after: Instant) -> i64 {
+    let patience = Instant::now() + Duration::from_secs(60);
+    loop {
+        match source.ends().unwrap().as_deref() {
+            Some(&[end]) if end.at > after => return end.next,
+            ends => assert!(Instant::now() < patience, "{ends:?}"),
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 #[test]
 fn waiting_ends_in_time() {
     let folder = Folder::new();

@@ -33,6 +33,13 @@ pub struct Known {
     pub last: Option<(u64, u64)>,
 }
 
+impl Known {
+    /// Whether a line without an end was left. Of a compressed file nobody can tell: `end` and `size` are of different bytes.
+    pub fn is_unended(&self) -> bool {
+        self.compression == Compression::None && self.end < self.size
+    }
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Log {
     /// In the order in which they were first seen.

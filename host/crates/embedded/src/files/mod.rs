@@ -12,7 +12,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use clickmill_settings::{Files, PartitionBy};
@@ -70,8 +70,18 @@ struct Inner {
 struct Ahead {
     /// Bytes on the disk.
     left: u64,
-    /// The offset after its last record, where there is no more for now.
-    end: Option<i64>,
+    /// The offset after its last record, where there is no more for now, and when it was looked for.
+    end: Option<(i64, Instant)>,
+}
+
+/// Where a partition ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileEnd {
+    pub partition: u32,
+    /// The offset after its last record.
+    pub next: i64,
+    /// When there was no more to read.
+    pub at: Instant,
 }
 
 /// Files as a source; clones are the same one.
@@ -125,11 +135,11 @@ impl FileSource {
         (!ahead.is_empty()).then(|| ahead.values().map(|ahead| ahead.left).sum())
     }
 
-    /// The offset after the last record of each partition that there is now; none while one of them is still to be read on.
-    pub fn ends(&self) -> Result<Option<Vec<(u32, i64)>>, Trouble> {
+    /// Where each partition ends that there is now; none while one of them is still to be read on.
+    pub fn ends(&self) -> Result<Option<Vec<FileEnd>>, Trouble> {
         let partitions = self.partitions()?;
         let ahead = self.ahead();
-        let end = |partition| ahead.get(&partition)?.end.map(|end| (partition, end));
+        let end = |partition| ahead.get(&partition)?.end.map(|(next, at)| FileEnd { partition, next, at });
         Ok(partitions.into_iter().map(end).collect())
     }
 
@@ -221,9 +231,10 @@ impl Source for FileSource {
 /// Reads until the end, or until nobody takes batches; `tell` hears what lies ahead.
 fn read(mut walk: Walk, feeder: Feeder, tell: impl Fn(Ahead)) {
     loop {
+        let at = Instant::now();
         let step = walk.step(&feeder);
-        let end = matches!(step, Ok(Step::Idle)).then(|| walk.offset());
-        tell(Ahead { left: walk.left(), end });
+        let end = walk.end().filter(|_| matches!(step, Ok(Step::Idle)));
+        tell(Ahead { left: walk.left(), end: end.map(|end| (end, at)) });
         let go_on = match step {
             Ok(Step::Batch(batch)) => feeder.push(batch),
             Ok(Step::Idle) => feeder.rest(POLL),

@@ -3,7 +3,7 @@
 mod survey;
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     path::Path,
     sync::Arc,
     time::{Duration, Instant},
@@ -69,8 +69,8 @@ pub struct Walk {
     /// Bytes of other files that wait to be read, as the last look at followed files found them.
     waiting: u64,
     offset: i64,
-    /// Since when a compressed file has ended too early, and its size then.
-    incomplete: Option<(String, u64, Instant)>,
+    /// Compressed files that end too early: their size when that was seen first, and when that was.
+    incomplete: BTreeMap<String, (u64, Instant)>,
 }
 
 impl Walk {
@@ -109,7 +109,7 @@ impl Walk {
             next: VecDeque::new(),
             waiting: 0,
             offset: position.next,
-            incomplete: None,
+            incomplete: BTreeMap::new(),
         };
         Ok((walk, resume))
     }
@@ -244,7 +244,11 @@ impl Walk {
                 let rotated = self.log.files[current.file].rotated;
                 let over = current.replaced || (rotated && current.input.calm());
                 let ending = if self.follow && !over { Ending::Open } else { Ending::Counts };
-                match current.lines.next(&mut current.input, ending, &mut || feeder.tick()) {
+                let next = current.lines.next(&mut current.input, ending, &mut || feeder.tick());
+                if matches!(next, Ok(None)) {
+                    self.incomplete.remove(&*current.source);
+                }
+                match next {
                     Ok(Some(cut)) => return Ok(Step::Batch(self.batch(cut))),
                     Ok(None) if !feeder.tick() => return Ok(Step::End),
                     Ok(None) if !self.follow => {
@@ -276,13 +280,13 @@ impl Walk {
         }
         // It may still be on its way here.
         let (path, size) = (current.source.to_string(), current.input.size());
-        match &self.incomplete {
-            Some((of, was, since)) if *of == path && *was == size => {
+        match self.incomplete.get(&path) {
+            Some((was, since)) if *was == size => {
                 if since.elapsed() >= INCOMPLETE {
                     return Err(trouble);
                 }
             }
-            _ => self.incomplete = Some((path, size, Instant::now())),
+            _ => _ = self.incomplete.insert(path, (size, Instant::now())),
         }
         self.leave();
         Ok(())
@@ -314,9 +318,9 @@ impl Walk {
         }
     }
 
-    /// The offset after the last record given.
-    pub fn offset(&self) -> i64 {
-        self.offset
+    /// The offset after the last record given; none while a file is known to go on.
+    pub fn end(&self) -> Option<i64> {
+        self.incomplete.is_empty().then_some(self.offset)
     }
 
     /// Bytes on the disk that are there to be read yet.

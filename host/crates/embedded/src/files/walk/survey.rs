@@ -48,17 +48,15 @@ impl Walk {
                 Some(file) => {
                     self.rename(file, &found.path);
                     let known = &mut self.log.files[file];
-                    let unended = known.rotated && known.end < known.size && found.calm;
-                    let overdue = |(path, _, since): &(String, u64, Instant)| {
-                        *path == found.path && since.elapsed() >= INCOMPLETE
-                    };
+                    let unended = known.rotated && known.is_unended() && found.calm;
+                    let overdue = |(_, since): &(u64, Instant)| since.elapsed() >= INCOMPLETE;
                     if found.size < known.size {
                         tracing::warn!("{} was truncated; it is read as a new file", found.path);
                         known.identity = None;
                         wanted.push(Next::New(found.clone()));
                     } else if found.size > known.size
                         || unended
-                        || self.incomplete.as_ref().is_some_and(overdue)
+                        || self.incomplete.get(&found.path).is_some_and(overdue)
                     {
                         wanted.push(Next::Known(file, found.clone()));
                     }
@@ -76,19 +74,18 @@ impl Walk {
                 continue;
             }
             match locate(identity, &known.path, &found) {
-                Some(there) if there.size > known.size || (known.end < known.size && there.calm) => {
+                Some(there) if there.size > known.size || (known.is_unended() && there.calm) => {
                     wanted.push(Next::Known(file, there));
                 }
                 Some(_) => {}
                 None => self.log.files[file].identity = None,
             }
         }
-        let waiting = self.incomplete.as_ref();
+        let incomplete = &self.incomplete;
         wanted.retain(|next| {
             let (Next::Known(_, found) | Next::New(found)) = next;
-            waiting.is_none_or(|(path, size, since)| {
-                *path != found.path || *size != found.size || since.elapsed() >= INCOMPLETE
-            })
+            let known = incomplete.get(&found.path);
+            known.is_none_or(|(size, since)| *size != found.size || since.elapsed() >= INCOMPLETE)
         });
         self.waiting = wanted.iter().skip(1).map(|next| self.bytes(next)).sum();
         if let Some(next) = wanted.into_iter().next() {
