@@ -53,6 +53,8 @@ pub(crate) struct Shard<E: Env> {
     /// The greatest horizon of a partition, as a hint of what goes cold.
     horizon: i64,
     pace: Pace,
+    /// Which rollup's window is to be offered next, counted on and on.
+    next_window: usize,
     waiting: Waiting,
     committed_at: Duration,
     commit_took: Duration,
@@ -96,6 +98,7 @@ impl<E: Env + 'static> Shard<E> {
             refusals_changed: false,
             horizon: i64::MIN,
             pace,
+            next_window: 0,
             waiting,
             committed_at: now,
             commit_took: Duration::ZERO,

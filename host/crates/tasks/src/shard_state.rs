@@ -287,6 +287,14 @@ impl<E: Env> ShardWork<E> {
         self.rollups.iter().flat_map(|rollup| &rollup.windows).map(|window| window.groups.len()).sum()
     }
 
+    /// Each window of each rollup, by their numbers.
+    pub fn windows(&self) -> impl Iterator<Item = (usize, usize)> + use<'_, E> {
+        let windows = |(number, rollup): (usize, &RollupWork<E>)| {
+            (0..rollup.windows.len()).map(move |window| (number, window))
+        };
+        self.rollups.iter().enumerate().flat_map(windows)
+    }
+
     /// Documents that wait, those under way included.
     pub fn waiting(&self) -> usize {
         self.rollups.iter().flat_map(|rollup| &rollup.windows).map(WindowWork::unanswered).sum()

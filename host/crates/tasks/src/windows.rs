@@ -62,7 +62,7 @@ impl<E: Env> WindowWork<E> {
         }
     }
 
-    /// So many of the documents that wait and are due, at most; those that wait the longest first.
+    /// So many of the documents that wait and are due, at most; those that came first, first.
     pub fn take(&mut self, most: usize, is_due: impl Fn(&Info) -> bool) -> Vec<u32> {
         let mut taken = Vec::new();
         self.waiting.retain(|&slot| {

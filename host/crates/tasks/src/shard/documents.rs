@@ -40,40 +40,45 @@ impl<E: Env + 'static> Shard<E> {
         if !self.indexing.is_empty() || !(self.pace.is_rested(now) || hurried) {
             return Ok(());
         }
-        let due = if hurried { Due::ALL } else { self.pace.due(now) };
+        // Half of what may wait before merging stops.
+        let pressed = 2 * self.work.waiting() > context.bounds.waiting;
+        let due = if hurried || pressed { Due::ALL } else { self.pace.due(now) };
         self.pace.offered(now);
-        for rollup in 0..self.work.rollups.len() {
-            for window in 0..self.work.rollups[rollup].windows.len() {
-                if self.indexing.len() >= REQUESTS {
-                    return Ok(());
+        let mut windows: Vec<(usize, usize)> = self.work.windows().collect();
+        // Where there are more of them than requests, each has its turn.
+        let first = self.next_window % windows.len().max(1);
+        windows.rotate_left(first);
+        for (rollup, window) in windows {
+            if self.indexing.len() >= REQUESTS {
+                break;
+            }
+            self.next_window += 1;
+            let work = &mut self.work.rollups[rollup].windows[window];
+            let slots = work.take(context.bounds.documents, |info| due.is(info));
+            if slots.is_empty() {
+                continue;
+            }
+            let batch = Rc::new(self.evaluate(rollup, window, &slots).await?);
+            let version = batch.version;
+            let work = &mut self.work.rollups[rollup].windows[window];
+            for &slot in &slots {
+                work.infos[slot as usize].sent = version;
+            }
+            work.under_way.extend_from_slice(&slots);
+            let context = context.clone();
+            self.indexing.push(Box::pin(async move {
+                if context.planted.is(Fault::NoAck) {
+                    let _ = context.env.index().put(batch.clone()).await;
+                    let answers = vec![Indexed::Acknowledged; slots.len()];
+                    return Ok(Answered { rollup, window, slots, version, answers });
                 }
-                let work = &mut self.work.rollups[rollup].windows[window];
-                let slots = work.take(context.bounds.documents, |info| due.is(info));
-                if slots.is_empty() {
-                    continue;
-                }
-                let batch = Rc::new(self.evaluate(rollup, window, &slots).await?);
-                let version = batch.version;
-                let work = &mut self.work.rollups[rollup].windows[window];
-                for &slot in &slots {
-                    work.infos[slot as usize].sent = version;
-                }
-                work.under_way.extend_from_slice(&slots);
-                let context = context.clone();
-                self.indexing.push(Box::pin(async move {
-                    if context.planted.is(Fault::NoAck) {
-                        let _ = context.env.index().put(batch.clone()).await;
-                        let answers = vec![Indexed::Acknowledged; slots.len()];
-                        return Ok(Answered { rollup, window, slots, version, answers });
-                    }
-                    let answers = context.sure(|| context.env.index().put(batch.clone())).await?;
-                    Ok(Answered { rollup, window, slots, version, answers })
-                }));
-                // One poll sends the request off.
-                if let Some(Some(answered)) = self.indexing.next().now_or_never() {
-                    let answered = answered?;
-                    self.acknowledge(answered);
-                }
+                let answers = context.sure(|| context.env.index().put(batch.clone())).await?;
+                Ok(Answered { rollup, window, slots, version, answers })
+            }));
+            // One poll sends the request off.
+            if let Some(Some(answered)) = self.indexing.next().now_or_never() {
+                let answered = answered?;
+                self.acknowledge(answered);
             }
         }
         Ok(())
