@@ -30,8 +30,7 @@ pub fn behind(name: &str, brokers: &str, gateway: &str, url: &str) -> String {
     let (host, port) = gateway.rsplit_once(':').unwrap();
     format!(
         "[source]\nkind = \"kafka\"\nbrokers = \"{brokers}\"\ntopic = \"{name}\"\ngroup = \"{name}\"\n\
-         [source.options]\n\"session.timeout.ms\" = 6000\n\"socket.timeout.ms\" = 10000\n\
-         \"topic.metadata.refresh.interval.ms\" = 2000\n\
+         [source.options]\n\"session.timeout.ms\" = 6000\n\"topic.metadata.refresh.interval.ms\" = 2000\n\
          [commit]\ninterval = \"200ms\"\n\
          [store]\nkind = \"hbase\"\nhost = \"{host}\"\nport = {port}\ntable = \"{name}\"\ntimeout = \"10s\"\n\
          [index]\nkind = \"elasticsearch\"\nurl = \"{url}\"\nname = \"{name}\"\ntimeout = \"10s\"\n"

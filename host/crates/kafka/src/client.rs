@@ -7,9 +7,11 @@ use rdkafka::{ClientConfig, config::RDKafkaLogLevel};
 use crate::secret::value;
 
 /// What a consumer is told unless the settings say something else.
-const CONSUMER: [(&str, &str); 6] = [
+const CONSUMER: [(&str, &str); 7] = [
     // Of a member that died, the partitions are given to others after this time.
     ("session.timeout.ms", "10000"),
+    // After this time a connection that is never answered any more is given up. The client's own minute is long to read nothing.
+    ("socket.timeout.ms", "10000"),
     // Members hear of a rebalance by the answer to a heartbeat, so it bounds how fast partitions are handed over. A hand-over
     // takes two of them.
     ("heartbeat.interval.ms", "200"),

@@ -301,8 +301,10 @@ impl Reading<'_> {
     /// Whether what lies between the last record and the end is known to be a hole now (the mark of a transaction, a record
     /// that was aborted or compacted away); then the position moves behind it.
     fn hole(&mut self) -> Result<bool, Trouble> {
-        self.end_seen = None;
-        let Partition { low, end, .. } = bounds(&self.client, &self.shared.settings, self.partition)?;
+        // The client tells of an end once: where the question fails it is asked again.
+        let seen = self.end_seen.take();
+        let found = bounds(&self.client, &self.shared.settings, self.partition);
+        let Partition { low, end, .. } = found.inspect_err(|_| self.end_seen = seen)?;
         match end.cmp(&self.next) {
             Ordering::Greater => {}
             Ordering::Equal => return Ok(false),
@@ -310,9 +312,10 @@ impl Reading<'_> {
         }
         // Read again from the position, asked for after the end was: what comes first, a record or the end, decides.
         let topic = &self.shared.settings.topic;
-        self.client
-            .seek(topic, self.partition, Offset::Offset(self.next), PATIENCE)
-            .map_err(|error| self.trouble("looking behind the last record", &error))?;
+        if let Err(error) = self.client.seek(topic, self.partition, Offset::Offset(self.next), PATIENCE) {
+            self.end_seen = seen;
+            return Err(self.trouble("looking behind the last record", &error));
+        }
         match self.queue.poll(PATIENCE) {
             Some(Ok(message)) => {
                 if message.offset() >= self.next {
