@@ -37,11 +37,11 @@ async fn tell(config: &Arc<Config>, process: Instant) -> Result<usize, Error> {
     let progress = Arc::new(Progress::default());
     let setup = Setup::open(config, &progress, &Patience::None, process, Absent::Refuse).await?;
     let shards = world::rows(&setup.shared.store).await?.shards;
-    // First the index: a shard that runs elsewhere sends at once.
-    setup.prepare_index(Missing::Create).await?;
-    let context = setup.context()?;
+    // The index last: until all shards are told it is still known that it was deleted. One that runs elsewhere tries until then.
+    let context = setup.clone().context()?;
     for &shard in shards.keys() {
         clickmill_tasks::reindex(&context, shard).await?;
     }
+    setup.prepare_index(Missing::Create).await?;
     Ok(shards.len())
 }

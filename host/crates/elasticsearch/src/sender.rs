@@ -181,8 +181,7 @@ fn judged(queue: &mut Queue, pieces: Vec<Piece>, verdicts: Vec<Verdicts>, doing:
         }
         let reply = match verdicts.no_index {
             true => Reply::Failed(format!(
-                "{doing} into {}: it was deleted. Bring it back (a snapshot), or stop all hosts and run `clickmill reindex`, \
-                 which makes it again",
+                "{doing} into {}: it was deleted. Stop all hosts and run `clickmill reindex`, which makes it again",
                 piece.index
             )),
             false => Reply::Judged(verdicts.verdicts),

@@ -31,6 +31,11 @@ pub enum Absent {
     Tell,
 }
 
+/// Tables of different moments are no store: fences of the one would lie below those of the other. Nor is the index of a later moment
+/// its answer, for its documents have later versions.
+const RESTORE: &str =
+    "restore all three tables from snapshots of one moment, delete the indices and run `clickmill reindex`";
+
 /// How long a table may be neither absent nor enabled: another host makes it, or somebody enables it.
 const IN_BETWEEN: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(100);
@@ -91,8 +96,8 @@ async fn see(pool: &Pool, tables: &Tables) -> Result<Seen, Trouble> {
         return Ok(match missing.is_empty() {
             true => Seen::Whole,
             false => Seen::Lost(format!(
-                "{}, though the table {state} has the rest of the store: restore from a snapshot what was deleted, or name \
-                 another table in [store] table for a new store",
+                "{}, though the table {state} has the rest of the store: {RESTORE}, or name another table in [store] table for a \
+                 new store",
                 are_absent(&missing)
             )),
         });
@@ -110,8 +115,7 @@ async fn see(pool: &Pool, tables: &Tables) -> Result<Seen, Trouble> {
     let truncate: Vec<String> = filled.iter().map(|table| format!("truncate '{table}'")).collect();
     Ok(Seen::Lost(format!(
         "the table {state} {what}, though there are rows in {}: the state of this store was lost, and events of a \
-         new one would lie unseen under the old ones; restore {state} from its snapshot, or name another table in [store] table for a new \
-         store, or give up the old rows (hbase shell: {})",
+         new one would lie unseen under the old ones; {RESTORE}, or name another table in [store] table for a new store, or give up the old rows (hbase shell: {})",
         filled.join(" and "),
         truncate.join(", then ")
     )))

@@ -509,8 +509,8 @@ fn a_store_of_which_a_part_was_lost_is_not_made_anew() {
             refused(gone, absent),
             format!(
                 "the table {of_gone}_state is absent, though there are rows in {of_gone}: the state of this store was lost, and \
-                 events of a new one would lie unseen under the old ones; restore {of_gone}_state from its snapshot, or name \
-                 another table in [store] table for a new store, or give up the old rows (hbase shell: truncate '{of_gone}')"
+                 events of a new one would lie unseen under the old ones; restore all three tables from snapshots of one moment, \
+                 delete the indices and run `clickmill reindex`, or name another table in [store] table for a new store, or give up the old rows (hbase shell: truncate '{of_gone}')"
             )
         );
         let text = refused(dead, absent);
@@ -522,7 +522,7 @@ fn a_store_of_which_a_part_was_lost_is_not_made_anew() {
             refused(events_gone, absent),
             format!(
                 "the table {of_events_gone} is absent, though the table {of_events_gone}_state has the rest of the store: \
-                 restore from a snapshot what was deleted, or name another table in [store] table for a new store"
+                 restore all three tables from snapshots of one moment, delete the indices and run `clickmill reindex`, or name another table in [store] table for a new store"
             )
         );
     }

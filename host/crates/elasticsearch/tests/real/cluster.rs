@@ -193,7 +193,7 @@ fn an_index_that_is_deleted_is_the_trouble_of_its_own_documents() {
             assert_eq!(answer, Ok(vec![Indexed::Acknowledged; 2]));
         } else {
             let (passes, text) = trouble(answer);
-            assert!(passes && text.contains("-url-country-1d: it was deleted. Bring it back"), "{text}");
+            assert!(passes && text.contains("-url-country-1d: it was deleted. Stop all hosts"), "{text}");
         }
     }
 }
