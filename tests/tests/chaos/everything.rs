@@ -64,6 +64,7 @@ fn everything_fails_and_the_answer_is_exact() {
             );
         }
     }
+    assert!(planned > 0, "CHAOS_ONLY names no round: {only:?}");
     let survived: u32 = table.values().sum();
     println!("\n| fault | survived |\n|---|---|");
     table.iter().for_each(|(fault, count)| println!("| {fault} | {count} |"));

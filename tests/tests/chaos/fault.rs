@@ -19,7 +19,7 @@ pub enum Wire {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// A host is killed at any moment, and another started.
+    /// A host that has partitions is killed at any moment, and another started.
     Kill,
     /// A host dies at a named point of a commit, and another is started.
     Die(String),
@@ -79,6 +79,15 @@ impl Cluster {
         let place = random.below(self.group.len() as u64) as usize;
         match fault {
             Fault::Kill => {
+                let began = Instant::now();
+                let place = loop {
+                    let at_work = self.group.at_work();
+                    match at_work.get(random.below(at_work.len().max(1) as u64) as usize) {
+                        Some(&place) => break place,
+                        None if began.elapsed() > SOON => return false,
+                        None => thread::sleep(Duration::from_millis(100)),
+                    }
+                };
                 self.group.kill(place);
                 self.group.start(None);
                 true

@@ -68,9 +68,14 @@ impl Target {
             .map_err(|error| Error::Other(format!("the run printed no summary: {error}")))
     }
 
-    /// Takes its tables out of use.
+    /// Takes its tables out of use, or says that it cannot: figures are not to be lost for that.
     pub fn put_away(&self) -> Result<(), Error> {
-        Ok(block_on(HbaseStore::disable(&self.hbase))??)
+        if let Err(trouble) = block_on(HbaseStore::disable(&self.hbase))? {
+            tracing::warn!(
+                "what HBase has left to do for its tables falls into the time of the next run: {trouble}"
+            );
+        }
+        Ok(())
     }
 
     /// A host, until it is stopped.
