@@ -39,6 +39,8 @@ impl Walk {
     pub(super) fn survey(&mut self, feeder: &Feeder) -> Result<bool, Trouble> {
         let mut found = self.patterns.expand(false)?;
         found.retain(|found| self.registry.may_read(found.identity, self.partition));
+        // One that is gone will never be whole.
+        self.incomplete.retain(|path, _| found.iter().any(|found| found.path == *path));
         self.survey_current(&found, feeder)?;
         let current = self.current.as_ref().map(|current| current.file);
         let mut wanted = Vec::new();
